@@ -1,0 +1,61 @@
+"""Published genotypes and networks, each a row of data that cites its source."""
+
+from keras_nasnet.genotype import Block, CellSpec, Edge, Genotype
+from keras_nasnet.plan import NASNetConfig
+
+H, P = 0, 1  # the current and the previous state, as the paper's figures draw them
+
+
+def _cell(*blocks: tuple[tuple[str, int], tuple[str, int]], output: tuple[int, ...]) -> CellSpec:
+    return CellSpec(tuple(Block(Edge(*left), Edge(*right)) for left, right in blocks), output)
+
+
+# Zoph et al. 2018, figure 4; the outputs as in slim's nasnet_utils.py, which also list states
+# that a block reads.
+NASNET_A = Genotype(
+    name="NASNet-A",
+    normal=_cell(
+        (("separable_5x5", H), ("separable_3x3", P)),
+        (("separable_5x5", P), ("separable_3x3", P)),
+        (("average_pool_3x3", H), ("identity", P)),
+        (("average_pool_3x3", P), ("average_pool_3x3", P)),
+        (("separable_3x3", H), ("identity", H)),
+        output=(1, 2, 3, 4, 5, 6),
+    ),
+    reduction=_cell(
+        (("separable_5x5", H), ("separable_7x7", P)),
+        (("max_pool_3x3", H), ("separable_7x7", P)),
+        (("average_pool_3x3", H), ("separable_5x5", P)),
+        (("identity", 3), ("average_pool_3x3", 2)),
+        (("separable_3x3", 2), ("max_pool_3x3", H)),
+        output=(3, 4, 5, 6),
+    ),
+)
+
+GENOTYPES = {"NASNET_A": NASNET_A}
+
+# Settings of slim's nasnet.py; the published figures are the paper's tables 1 and 2.
+MODELS = {
+    "NASNetMobile": NASNetConfig(
+        NASNET_A, num_cells=4, penultimate_filters=1056, stem_filters=32, input_size=224
+    ),
+    "NASNetLarge": NASNetConfig(
+        NASNET_A,
+        num_cells=6,
+        penultimate_filters=4032,
+        stem_filters=96,
+        skip_reduction=True,
+        input_size=331,
+    ),
+    "NASNetCIFAR": NASNetConfig(
+        NASNET_A,
+        num_cells=6,
+        penultimate_filters=768,
+        stem="cifar",
+        stem_filters=96,
+        batch_norm_momentum=0.9,
+        batch_norm_epsilon=1e-5,
+        input_size=32,
+        classes=10,
+    ),
+}

@@ -1,0 +1,130 @@
+"""A cell of the network as one layer."""
+
+import keras
+from keras import ops
+
+from keras_nasnet.genotype import CellSpec, cell_from_dict, cell_to_dict, walk
+from keras_nasnet.layers.ops import Operation, register
+from keras_nasnet.plan import CellLayout
+
+
+@register
+class Cell(keras.layers.Layer):
+    """A normal or reduction cell (Zoph et al. 2018, section 3, figures 3 and 4).
+
+    The current state goes through ReLU, 1x1 convolution and batch normalization, the previous
+    state through whatever brings it to the same size and channels; then the blocks; then the
+    concatenation of the states that `spec.output` lists.
+
+    Args:
+        spec: `CellSpec`, or the dictionary that `get_config` writes.
+        filters: int, output channels of every operation.
+        strides: 1 (default) for a normal cell, 2 for a reduction cell, where only operations on
+            the current and previous state have the stride.
+        previous_strides: 2 if the previous state has twice the height and width of the current
+            one, 1 (default) if it has the same.
+        pool_padding: `"same"` (default) or `"zeros"`, see `Pool`.
+        batch_norm_momentum: float, default 0.9997.
+        batch_norm_epsilon: float, default 1e-3.
+
+    Call arguments:
+        inputs: `[current, previous]`, float tensors `(batch, height, width, channels)`, or the
+            current state alone, which then stands in for the previous one.
+
+    Returns:
+        Float tensor `(batch, ceil(height / strides), ceil(width / strides), channels)`.
+    """
+
+    def __init__(
+        self,
+        spec,
+        filters,
+        strides=1,
+        previous_strides=1,
+        *,
+        pool_padding="same",
+        batch_norm_momentum=0.9997,
+        batch_norm_epsilon=1e-3,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.spec = spec if isinstance(spec, CellSpec) else cell_from_dict(spec)
+        self.filters = filters
+        self.strides = strides
+        self.previous_strides = previous_strides
+        self.pool_padding = pool_padding
+        self.batch_norm_momentum = batch_norm_momentum
+        self.batch_norm_epsilon = batch_norm_epsilon
+        self.operations = {}
+
+    def build(self, input_shape):
+        for stage in self._layout(input_shape).stages:
+            operation = Operation(
+                stage.op,
+                self.filters,
+                stage.strides,
+                pool_padding=self.pool_padding,
+                batch_norm_momentum=self.batch_norm_momentum,
+                batch_norm_epsilon=self.batch_norm_epsilon,
+                dtype=self.dtype_policy,
+                name=stage.name,
+            )
+            operation.build((None, None, None, stage.channels))
+            self.operations[stage.name] = operation
+
+    def call(self, inputs, training=None):
+        current, *previous = inputs if isinstance(inputs, list | tuple) else [inputs]
+
+        def apply(name, state):
+            return self.operations[name](state, training=training)
+
+        def edge(name, edge, state):
+            return apply(name, state)
+
+        def combine(name, block, left, right):
+            return left + right if block.combine == "add" else ops.concatenate([left, right], -1)
+
+        def concat(output, states):
+            return ops.concatenate(
+                [
+                    apply(f"output_{source}", state) if source < 2 else state
+                    for source, state in zip(output, states, strict=True)
+                ],
+                axis=-1,
+            )
+
+        states = apply("current", current), apply("previous", *previous) if previous else current
+        return walk(self.spec, states, edge, combine, concat)
+
+    def compute_output_shape(self, input_shape):
+        shape = _shapes(input_shape)[0]
+        sizes = (None if size is None else -(-size // self.strides) for size in shape[1:3])
+        return (shape[0], *sizes, self._layout(input_shape).output_channels)
+
+    def _layout(self, input_shape):
+        current, *previous = _shapes(input_shape)
+        return CellLayout(
+            self.spec,
+            self.filters,
+            channels=current[-1],
+            previous_channels=previous[0][-1] if previous else None,
+            strides=self.strides,
+            previous_strides=self.previous_strides,
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "spec": cell_to_dict(self.spec),
+            "filters": self.filters,
+            "strides": self.strides,
+            "previous_strides": self.previous_strides,
+            "pool_padding": self.pool_padding,
+            "batch_norm_momentum": self.batch_norm_momentum,
+            "batch_norm_epsilon": self.batch_norm_epsilon,
+        }
+
+
+def _shapes(input_shape):
+    """The shapes of the inputs as a list, whether one or two came."""
+    return list(input_shape) if isinstance(input_shape[0], list | tuple) else [input_shape]

@@ -1,0 +1,342 @@
+"""The operations of the search space as layers, built from the steps of `operation.py`.
+
+All are channels last whatever Keras's image data format says. Convolutions pad with "same".
+"""
+
+from dataclasses import asdict
+
+import keras
+from keras import layers, ops
+
+from keras_nasnet import operation
+from keras_nasnet.layers.initializer import FanOut
+
+register = keras.saving.register_keras_serializable("keras_nasnet")
+
+
+def _pair(value):
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+class _Unit(layers.Layer):
+    """What the layers here share: filters and the settings of batch normalization."""
+
+    def __init__(self, filters, *, batch_norm_momentum=0.9997, batch_norm_epsilon=1e-3, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.batch_norm_momentum = batch_norm_momentum
+        self.batch_norm_epsilon = batch_norm_epsilon
+
+    @property
+    def batch_norm_settings(self):
+        return {
+            "batch_norm_momentum": self.batch_norm_momentum,
+            "batch_norm_epsilon": self.batch_norm_epsilon,
+            "dtype": self.dtype_policy,
+        }
+
+    def _batch_normalization(self):
+        return layers.BatchNormalization(
+            momentum=self.batch_norm_momentum,
+            epsilon=self.batch_norm_epsilon,
+            dtype=self.dtype_policy,
+            name="batch_normalization",
+        )
+
+    def _kernel(self, name, shape):
+        return self.add_weight(name=name, shape=shape, initializer=FanOut())
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "batch_norm_momentum": self.batch_norm_momentum,
+            "batch_norm_epsilon": self.batch_norm_epsilon,
+        }
+
+
+@register
+class ConvolutionUnit(_Unit):
+    """ReLU, convolution without bias, batch normalization.
+
+    Args:
+        filters: int, output channels.
+        kernel_size: int or pair of int.
+        strides: int or pair of int; of a separable convolution both alike. Default 1.
+        dilation_rate: int, default 1. With strides, one has to be a multiple of the other.
+        separable: bool, whether the convolution is depthwise-separable, with neither ReLU nor
+            batch normalization between its two parts. Default False.
+        relu: bool, whether the ReLU comes first. Default True.
+        padding: `"same"` (default) or `"valid"`.
+        batch_norm_momentum, batch_norm_epsilon: floats, as in `keras.layers.BatchNormalization`.
+
+    Call arguments:
+        inputs: float tensor `(batch, height, width, channels)`.
+
+    Returns:
+        Float tensor `(batch, ceil(height / strides), ceil(width / strides), filters)`.
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        strides=1,
+        dilation_rate=1,
+        separable=False,
+        relu=True,
+        padding="same",
+        **kwargs,
+    ):
+        super().__init__(filters, **kwargs)
+        self.kernel_size = _pair(kernel_size)
+        self.strides = _pair(strides)
+        self.dilation_rate = dilation_rate
+        self.separable = separable
+        self.relu = relu
+        self.padding = padding
+        self.batch_normalization = self._batch_normalization()
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        if self.separable:
+            self.depthwise_kernel = self._kernel("depthwise_kernel", (*self.kernel_size, channels, 1))
+            self.pointwise_kernel = self._kernel("pointwise_kernel", (1, 1, channels, self.filters))
+        else:
+            self.kernel = self._kernel("kernel", (*self.kernel_size, channels, self.filters))
+        self.batch_normalization.build((None, None, None, self.filters))
+
+    def call(self, inputs, training=None):
+        x = ops.relu(inputs) if self.relu else inputs
+        return self.batch_normalization(self._convolve(x), training=training)
+
+    def _convolve(self, x):
+        strides, dilation_rate = self.strides, self.dilation_rate
+        if dilation_rate > 1 and strides != (1, 1):
+            # All taps of a dilated convolution with the same strides lie on the grid of its
+            # outputs: it is a plain convolution of those pixels. No backend has both at once.
+            x = x[:, :: strides[0], :: strides[1], :]
+            strides, dilation_rate = (1, 1), dilation_rate // max(strides)
+        settings = {
+            "strides": strides,
+            "padding": self.padding,
+            "data_format": "channels_last",
+            "dilation_rate": dilation_rate,
+        }
+        if self.separable:
+            return ops.separable_conv(x, self.depthwise_kernel, self.pointwise_kernel, **settings)
+        return ops.conv(x, self.kernel, **settings)
+
+    def compute_output_shape(self, input_shape):
+        if self.padding == "valid":
+            lost = (None, *(k - 1 for k in self.kernel_size), 0)
+            input_shape = [n and n - k for n, k in zip(input_shape, lost, strict=True)]
+        return _strided_shape(input_shape, self.strides, self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "dilation_rate": self.dilation_rate,
+            "separable": self.separable,
+            "relu": self.relu,
+            "padding": self.padding,
+        }
+
+
+@register
+class FactorizedReduction(_Unit):
+    """Halves height and width without losing pixels to the stride.
+
+    ReLU; one 1x1 convolution of the even pixels and one of the odd, each to half the filters;
+    concatenation; batch normalization. Past the last row and column the odd pixels are zero
+    (slim's `factorized_reduction`: pad right and bottom, then crop left and top).
+
+    Args:
+        filters: int >= 2, output channels.
+        relu: bool, whether the ReLU comes first. Default True.
+        batch_norm_momentum, batch_norm_epsilon: floats, as in `keras.layers.BatchNormalization`.
+
+    Call arguments:
+        inputs: float tensor `(batch, height, width, channels)`.
+
+    Returns:
+        Float tensor `(batch, ceil(height / 2), ceil(width / 2), filters)`.
+    """
+
+    def __init__(self, filters, relu=True, **kwargs):
+        super().__init__(filters, **kwargs)
+        self.relu = relu
+        self.batch_normalization = self._batch_normalization()
+
+    def build(self, input_shape):
+        channels, half = input_shape[-1], self.filters // 2
+        self.path_1_kernel = self._kernel("path_1_kernel", (1, 1, channels, half))
+        self.path_2_kernel = self._kernel("path_2_kernel", (1, 1, channels, self.filters - half))
+        self.batch_normalization.build((None, None, None, self.filters))
+
+    def call(self, inputs, training=None):
+        x = ops.relu(inputs) if self.relu else inputs
+        shifted = ops.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))[:, 1:, 1:, :]
+        paths = ((x, self.path_1_kernel), (shifted, self.path_2_kernel))
+        x = ops.concatenate(
+            [
+                ops.conv(pixels, kernel, 2, padding="valid", data_format="channels_last")
+                for pixels, kernel in paths
+            ],
+            axis=-1,
+        )
+        return self.batch_normalization(x, training=training)
+
+    def compute_output_shape(self, input_shape):
+        return _strided_shape(input_shape, (2, 2), self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "relu": self.relu}
+
+
+@register
+class Pool(layers.Layer):
+    """Average or max pooling to `ceil(size / strides)`, no ReLU, no normalization.
+
+    Args:
+        kind: `"average"` or `"max"`.
+        pool_size: odd int.
+        strides: int or pair of int, default 1.
+        pool_padding: what lies beyond the border where strides are not 1. `"same"` (default):
+            nothing, so averages are taken over fewer pixels (slim). `"zeros"`: zeros, which
+            count in averages and maxima (keras.applications).
+
+    Call arguments:
+        inputs: float tensor `(batch, height, width, channels)`.
+
+    Returns:
+        Tensor `(batch, ceil(height / strides), ceil(width / strides), channels)`.
+    """
+
+    def __init__(self, kind, pool_size, strides=1, pool_padding="same", **kwargs):
+        super().__init__(**kwargs)
+        self.kind = kind
+        self.pool_size = pool_size
+        self.strides = _pair(strides)
+        self.pool_padding = pool_padding
+
+    def call(self, inputs):
+        pool = ops.average_pool if self.kind == "average" else ops.max_pool
+        zeros = self.pool_padding == "zeros" and self.strides != (1, 1)
+        return pool(
+            self._pad_zeros(inputs) if zeros else inputs,
+            self.pool_size,
+            strides=self.strides,
+            padding="valid" if zeros else "same",
+            data_format="channels_last",
+        )
+
+    def _pad_zeros(self, inputs):
+        """What "same" would pad for a stride of 2: one less on top and left of an even size."""
+        _, height, width, _ = ops.shape(inputs)
+        border = self.pool_size // 2
+        padded = ops.pad(inputs, ((0, 0), (border, border), (border, border), (0, 0)))
+        return padded[:, (height + 1) % 2 :, (width + 1) % 2 :, :]
+
+    def compute_output_shape(self, input_shape):
+        return _strided_shape(input_shape, self.strides, input_shape[-1])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "kind": self.kind,
+            "pool_size": self.pool_size,
+            "strides": self.strides,
+            "pool_padding": self.pool_padding,
+        }
+
+
+@register
+class Operation(_Unit):
+    """One of the 13 operations of the search space, with whatever its input makes necessary.
+
+    Args:
+        op: str, a key of `keras_nasnet.operation.OPERATIONS` such as `"separable_5x5"`, or a
+            member of `ADJUSTMENTS`.
+        filters: int, output channels.
+        strides: 1 (default) or 2.
+        pool_padding: `"same"` (default) or `"zeros"`, see `Pool`.
+        batch_norm_momentum, batch_norm_epsilon: floats, as in `keras.layers.BatchNormalization`.
+
+    Call arguments:
+        inputs: float tensor `(batch, height, width, channels)`.
+
+    Returns:
+        Float tensor `(batch, ceil(height / strides), ceil(width / strides), filters)`.
+
+    Raises:
+        ValueError: if `op` is unknown.
+
+    Reference:
+        Zoph et al. 2018, arXiv:1707.07012, section 3 and appendix A.4.
+    """
+
+    def __init__(self, op, filters, strides=1, pool_padding="same", **kwargs):
+        super().__init__(filters, **kwargs)
+        allowed = (*operation.OPERATIONS, *operation.ADJUSTMENTS)
+        if op not in allowed:
+            raise ValueError(f"unknown operation {op!r}; allowed are {', '.join(allowed)}")
+        self.op = op
+        self.strides = strides
+        self.pool_padding = pool_padding
+        self.steps = []
+
+    def build(self, input_shape):
+        steps = operation.operation_steps(self.op, input_shape[-1], self.filters, self.strides)
+        self.steps = [self._layer(index, step) for index, step in enumerate(steps)]
+        for step in self.steps:
+            step.build(input_shape)
+            input_shape = step.compute_output_shape(input_shape)
+
+    def _layer(self, index, step):
+        if isinstance(step, operation.Pool):
+            return Pool(
+                **asdict(step),
+                pool_padding=self.pool_padding,
+                dtype=self.dtype_policy,
+                name=f"pool_{index}",
+            )
+        if isinstance(step, operation.FactorizedReduction):
+            return FactorizedReduction(
+                self.filters,
+                relu=step.relu,
+                name=f"factorized_reduction_{index}",
+                **self.batch_norm_settings,
+            )
+        kind = "separable" if step.separable else "convolution"
+        return ConvolutionUnit(
+            self.filters, **asdict(step), name=f"{kind}_{index}", **self.batch_norm_settings
+        )
+
+    def call(self, inputs, training=None):
+        x = inputs
+        for step in self.steps:
+            x = step(x) if isinstance(step, Pool) else step(x, training=training)
+        return x
+
+    def compute_output_shape(self, input_shape):
+        return _strided_shape(input_shape, _pair(self.strides), self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "op": self.op,
+            "strides": self.strides,
+            "pool_padding": self.pool_padding,
+        }
+
+
+def _strided_shape(shape, strides, channels):
+    """Shape after "same" padding; unknown sizes stay unknown."""
+    sizes = (
+        None if size is None else -(-size // stride)
+        for size, stride in zip(shape[1:3], strides, strict=True)
+    )
+    return (shape[0], *sizes, channels)

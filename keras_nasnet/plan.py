@@ -1,0 +1,333 @@
+"""From a `NASNetConfig` to the cells of the network, their parameters and multiply-adds.
+
+Everything that a shape decides is decided here, from cumulative strides and channels, never from
+the height and width of a tensor: so one set of weights serves every input size.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from keras_nasnet.genotype import CURRENT, PREVIOUS, Block, CellSpec, Edge, Genotype, walk
+from keras_nasnet.operation import (
+    Pool,
+    Size,
+    operation_steps,
+    strided_size,
+)
+
+NUM_STAGES = 3  # normal cells at three resolutions, a reduction cell between them
+POOL_PADDINGS = ("same", "zeros")
+MIN_INPUT_SIZE = 32
+
+PoolPadding = Literal["same", "zeros"]
+
+
+@dataclass(frozen=True, slots=True)
+class NASNetConfig:
+    """One network, "NASNet-A (6 @ 4032)" in the paper's notation: a row of data.
+
+    Args:
+        genotype: the two cells.
+        num_cells: int >= 1. N, the normal cells of each of the three stages.
+        penultimate_filters: int. Channels of the last cell's output; a multiple of
+            `filters_multiple`.
+        stem: `"imagenet"` (3x3 convolution with stride 2, two reduction cells) or `"cifar"`
+            (3x3 convolution with stride 1).
+        stem_filters: int >= 1. Filters of the stem's convolution.
+        skip_reduction: bool. Whether the first normal cell after a reduction cell takes as its
+            previous state the cell before the reduction's input, rather than that input.
+        pool_padding: `"same"` (slim) or `"zeros"` (keras.applications), how pooling with stride
+            2 treats the border.
+        batch_norm_momentum: float in [0, 1).
+        batch_norm_epsilon: float > 0.
+        input_size: int. Default height and width.
+        classes: int. Default number of classes.
+
+    Raises:
+        ValueError: if a value is out of range.
+    """
+
+    genotype: Genotype
+    num_cells: int
+    penultimate_filters: int
+    stem: Literal["imagenet", "cifar"] = "imagenet"
+    stem_filters: int = 32
+    skip_reduction: bool = False
+    pool_padding: PoolPadding = "same"
+    batch_norm_momentum: float = 0.9997  # slim nasnet.py, as the epsilon
+    batch_norm_epsilon: float = 1e-3
+    input_size: int = 224
+    classes: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("num_cells", "penultimate_filters", "stem_filters", "input_size", "classes"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise ValueError(f"{name}: wanted an integer of at least 1, got {value!r}")
+        if self.stem not in ("imagenet", "cifar"):
+            raise ValueError(f"stem: {self.stem!r} is not known; allowed are imagenet, cifar")
+        if self.pool_padding not in POOL_PADDINGS:
+            raise ValueError(
+                f"pool_padding: {self.pool_padding!r} is not known; "
+                f"allowed are {', '.join(POOL_PADDINGS)}"
+            )
+        if not 0 <= self.batch_norm_momentum < 1:
+            raise ValueError(f"batch_norm_momentum: wanted [0, 1), got {self.batch_norm_momentum}")
+        if not self.batch_norm_epsilon > 0:
+            raise ValueError(f"batch_norm_epsilon: wanted > 0, got {self.batch_norm_epsilon}")
+        multiple = self.filters_multiple
+        if self.penultimate_filters % multiple:
+            below = self.penultimate_filters // multiple * multiple
+            nearest = [str(value) for value in (below, below + multiple) if value]
+            raise ValueError(
+                f"penultimate_filters: wanted a multiple of {multiple} for this normal cell and "
+                f"the {self.stem} stem, such as {' or '.join(nearest)}; "
+                f"got {self.penultimate_filters}"
+            )
+
+    @property
+    def filters_multiple(self) -> int:
+        """What `penultimate_filters` has to be a multiple of."""
+        # Filters double at both reductions; the ImageNet stem's first cell has a quarter.
+        return self._output_width * 4 * (4 if self.stem == "imagenet" else 1)
+
+    @property
+    def filters(self) -> int:
+        """Filters of the normal cells of the first stage."""
+        return self.penultimate_filters // (4 * self._output_width)
+
+    @property
+    def _output_width(self) -> int:
+        """Channels of the normal cell's output for each filter."""
+        layout = CellLayout(self.genotype.normal, filters=1, channels=1, previous_channels=1)
+        return layout.output_channels
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One operation in its place in a cell: an edge, or what adjusts a state.
+
+    Args:
+        name: such as `"block_0_left"`, `"current"`, `"previous"`, `"output_1"`.
+        op: a key of `OPERATIONS` or a member of `ADJUSTMENTS`.
+        channels: int, channels of its input.
+        strides: 1 or 2.
+        input_strides: of its input, counted from the cell's current state.
+    """
+
+    name: str
+    op: str
+    channels: int
+    strides: int = 1
+    input_strides: int = 1
+
+
+@dataclass(slots=True)
+class CellLayout:
+    """All operations of a cell, for the channels and strides it meets.
+
+    Args:
+        spec: the cell.
+        filters: int, output channels of every operation.
+        channels: int, channels of the current state.
+        previous_channels: int, channels of the previous state; None if there is none, and the
+            current state stands in, unadjusted.
+        strides: 1 for a normal, 2 for a reduction cell.
+        previous_strides: 2 if the previous state has twice the current one's height and width.
+
+    Attributes:
+        stages: list of `Stage`, in the order they are evaluated.
+        output_channels: int, channels of the cell's output.
+    """
+
+    spec: CellSpec
+    filters: int
+    channels: int
+    previous_channels: int | None
+    strides: int = 1
+    previous_strides: int = 1
+    stages: list[Stage] = field(default_factory=list, init=False)
+    output_channels: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stages.append(Stage("current", "conv_1x1", self.channels))
+        current = _State(self.filters, 1)
+        previous = _State(self.channels, 1)
+        if self.previous_channels is not None:
+            self.stages.append(
+                Stage("previous", "adjust_previous", self.previous_channels, self.previous_strides)
+            )
+            previous = _State(self.filters, 1)
+        output = walk(self.spec, (current, previous), self._edge, self._combine, self._concat)
+        self.output_channels = output.channels
+
+    def _edge(self, name: str, edge: Edge, state: "_State") -> "_State":
+        strides = self.strides // state.strides
+        self.stages.append(Stage(name, edge.op, state.channels, strides, state.strides))
+        return _State(self.filters, self.strides)
+
+    def _combine(self, name: str, block: Block, left: "_State", right: "_State") -> "_State":
+        widths = left.channels + right.channels if block.combine == "concat" else left.channels
+        return _State(widths, self.strides)
+
+    def _concat(self, output: tuple[int, ...], states: list["_State"]) -> "_State":
+        channels = 0
+        for source, state in zip(output, states, strict=True):
+            if source in (CURRENT, PREVIOUS):
+                state = self._edge(f"output_{source}", Edge("adjust_output", source), state)
+            channels += state.channels
+        return _State(channels, self.strides)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """A state in a layout: its channels, and its strides counted from the cell's current state."""
+
+    channels: int
+    strides: int
+
+
+@dataclass(frozen=True, slots=True)
+class CellPlacement:
+    """A cell in its place in the network.
+
+    States are numbered as they appear: 0 is the stem's convolution, `1 + i` the output of cell i.
+    """
+
+    name: str
+    kind: Literal["normal", "reduction"]
+    layout: CellLayout
+    current: int
+    previous: int | None
+    depth_ratio: float  # (cell + 1) / cells, the stem's cells counted
+
+
+def plan(config: NASNetConfig) -> list[CellPlacement]:
+    """The cells of the network in order."""
+    kinds = list(_cell_kinds(config))
+    channels, strides = [config.stem_filters], [1]  # of the states; strides from the stem on
+    placements = []
+    for index, (name, kind, filters) in enumerate(kinds):
+        previous = index - 1
+        after_reduction = index > 0 and kinds[index - 1][0].startswith("reduction_cell")
+        if config.skip_reduction and after_reduction:
+            previous -= 1
+        layout = CellLayout(
+            spec=getattr(config.genotype, kind),
+            filters=filters,
+            channels=channels[index],
+            previous_channels=channels[previous] if index else None,
+            strides=2 if kind == "reduction" else 1,
+            previous_strides=strides[index] // strides[previous] if index else 1,
+        )
+        placements.append(
+            CellPlacement(
+                name=name,
+                kind=kind,
+                layout=layout,
+                current=index,
+                previous=previous if index else None,
+                depth_ratio=(index + 1) / len(kinds),
+            )
+        )
+        channels.append(layout.output_channels)
+        strides.append(strides[index] * layout.strides)
+    return placements
+
+
+def _cell_kinds(
+    config: NASNetConfig,
+) -> Iterator[tuple[str, Literal["normal", "reduction"], int]]:
+    """Name, kind and filters of every cell."""
+    if config.stem == "imagenet":
+        yield "stem_cell_0", "reduction", config.filters // 4
+        yield "stem_cell_1", "reduction", config.filters // 2
+    for stage in range(NUM_STAGES):
+        filters = config.filters * 2**stage
+        if stage:
+            yield f"reduction_cell_{stage - 1}", "reduction", filters
+        for cell in range(stage * config.num_cells, (stage + 1) * config.num_cells):
+            yield f"cell_{cell:02d}", "normal", filters
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One row of `summarize`: a cell, the stem's convolution or the classifier."""
+
+    name: str
+    kind: str
+    size: Size  # height and width of the output
+    channels: int
+    params: int
+    mult_adds: int
+
+
+def summarize(
+    config: NASNetConfig,
+    input_size: Size | None = None,
+    include_top: bool = True,
+    classes: int | None = None,
+    input_channels: int = 3,
+) -> list[Summary]:
+    """Output shape, parameters and multiply-adds of every part, without building anything.
+
+    Multiply-adds count convolutions and the classifier for one image, as the paper does.
+
+    Args:
+        config: the network.
+        input_size: height and width in pixels, each at least 32; the config's by default.
+        include_top: bool, whether the classifier is counted.
+        classes: int; the config's by default.
+        input_channels: int >= 1.
+
+    Returns:
+        List of `Summary`, in order; their sums are the network's.
+
+    Raises:
+        ValueError: if the input size is below 32.
+    """
+    size = input_size or (config.input_size, config.input_size)
+    if min(size) < MIN_INPUT_SIZE:
+        raise ValueError(
+            f"input size: wanted at least {MIN_INPUT_SIZE} x {MIN_INPUT_SIZE}, "
+            f"got {size[0]} x {size[1]}"
+        )
+    if config.stem == "imagenet":  # no padding, stride 2
+        size = ((size[0] - 1) // 2, (size[1] - 1) // 2)
+    kernel = 3 * 3 * input_channels * config.stem_filters
+    params = kernel + 4 * config.stem_filters
+    rows = [Summary("stem", "stem", size, config.stem_filters, params, kernel * size[0] * size[1])]
+    sizes = [size]
+    for placement in plan(config):
+        layout, size = placement.layout, sizes[placement.current]
+        previous_size = size if placement.previous is None else sizes[placement.previous]
+        params, mult_adds = _count(layout, size, previous_size)
+        sizes.append(strided_size(size, (layout.strides, layout.strides)))
+        rows.append(
+            Summary(
+                placement.name, placement.kind, sizes[-1], layout.output_channels, params, mult_adds
+            )
+        )
+    if include_top:
+        classes = classes or config.classes
+        weights = config.penultimate_filters * classes
+        rows.append(Summary("predictions", "dense", (1, 1), classes, weights + classes, weights))
+    return rows
+
+
+def _count(layout: CellLayout, current_size: Size, previous_size: Size) -> tuple[int, int]:
+    """Parameters and multiply-adds of a cell."""
+    params = mult_adds = 0
+    for stage in layout.stages:
+        size = strided_size(current_size, (stage.input_strides, stage.input_strides))
+        if stage.name == "previous":
+            size = previous_size
+        channels = stage.channels
+        for step in operation_steps(stage.op, channels, layout.filters, stage.strides):
+            size = strided_size(size, step.strides)
+            params += step.num_params(channels, layout.filters)
+            mult_adds += step.mult_adds(channels, layout.filters, size)
+            if not isinstance(step, Pool):
+                channels = layout.filters
+    return params, mult_adds
