@@ -1,0 +1,55 @@
+"""NASNet for Keras 3: published models, cells as layers, weights, training.
+
+Names are loaded when they are first used, so that `import keras_nasnet` imports neither Keras nor
+a backend.
+"""
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_MODULES = {  # where each public name lives
+    "genotype": ("Block", "CellSpec", "Edge", "Genotype"),
+    "catalog": ("NASNET_A",),
+    "layers": ("Cell",),
+    "zoo": ("NASNet", "NASNetCIFAR", "NASNetLarge", "NASNetMobile", "list_models"),
+    "weights": ("load_weights",),
+    "imagenet": ("decode_predictions", "preprocess_input"),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = sorted(_HOME)
+
+if TYPE_CHECKING:
+    from keras_nasnet.catalog import NASNET_A as NASNET_A
+    from keras_nasnet.genotype import Block as Block
+    from keras_nasnet.genotype import CellSpec as CellSpec
+    from keras_nasnet.genotype import Edge as Edge
+    from keras_nasnet.genotype import Genotype as Genotype
+    from keras_nasnet.imagenet import decode_predictions as decode_predictions
+    from keras_nasnet.imagenet import preprocess_input as preprocess_input
+    from keras_nasnet.layers import Cell as Cell
+    from keras_nasnet.weights import load_weights as load_weights
+    from keras_nasnet.zoo import NASNet as NASNet
+    from keras_nasnet.zoo import NASNetCIFAR as NASNetCIFAR
+    from keras_nasnet.zoo import NASNetLarge as NASNetLarge
+    from keras_nasnet.zoo import NASNetMobile as NASNetMobile
+    from keras_nasnet.zoo import list_models as list_models
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if "keras" in sys.modules:  # so that keras.saving.load_model knows the layers
+    import_module(f"{__name__}.layers")

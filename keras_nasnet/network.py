@@ -4,7 +4,6 @@ import keras
 from keras import layers
 
 from keras_nasnet.layers import Cell, ConvolutionUnit
-from keras_nasnet.layers.initializer import FanOut
 from keras_nasnet.plan import NASNetConfig, plan
 
 CLASSIFIER = "predictions"
@@ -76,7 +75,6 @@ def build(
         x = layers.Dense(
             classes or config.classes,
             activation=classifier_activation,
-            kernel_initializer=FanOut(),
             dtype="float32",
             name=CLASSIFIER,
         )(x)
@@ -84,4 +82,5 @@ def build(
         x = layers.GlobalAveragePooling2D(data_format="channels_last", name="average_pool")(x)
     elif pooling == "max":
         x = layers.GlobalMaxPooling2D(data_format="channels_last", name="max_pool")(x)
-    return keras.Model(keras.utils.get_source_inputs(image), x, name=name)
+    sources = keras.utils.get_source_inputs(image)
+    return keras.Model(sources[0] if len(sources) == 1 else sources, x, name=name)

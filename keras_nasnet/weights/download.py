@@ -1,0 +1,106 @@
+"""Verified, resumable downloads: nothing but the right file is ever at the final path."""
+
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from filelock import FileLock
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+from keras_nasnet.weights.manifest import PublishedFile
+
+MIRROR = "KERAS_NASNET_MIRROR"  # environment variable: an address in place of the published one
+TIMEOUT_S = 60
+CHUNK_BYTES = 1 << 20
+
+
+def cache_folder() -> Path:
+    """Keras's own folder for weights, `$KERAS_HOME/models` or `~/.keras/models`."""
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
+
+
+def fetch(file: PublishedFile) -> Path:
+    """Path of a published file in the cache folder, downloaded if it is not there.
+
+    The file is written to `NAME.part`, which a later call resumes; its hash is checked; then it is
+    moved to its name. A lock lets one process at a time do so, and the others use what it brought.
+
+    Args:
+        file: `PublishedFile`.
+
+    Returns:
+        `Path` of a file with the right hash.
+
+    Raises:
+        ConnectionError: if the file cannot be had, or what came has another hash.
+    """
+    target = cache_folder() / file.name
+    if target.exists() and matches(target, file.file_hash):
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{target}.lock"):
+        if target.exists() and matches(target, file.file_hash):
+            return target
+        part = target.with_name(f"{target.name}.part")
+        url = (os.environ.get(MIRROR) or file.base_url).rstrip("/") + f"/{file.url_name}"
+        resumed = part.exists()
+        _download(url, part)
+        if not matches(part, file.file_hash) and resumed:  # a part of something else
+            part.unlink()
+            _download(url, part)
+        if not matches(part, file.file_hash):
+            part.unlink()
+            raise ConnectionError(
+                f"{url} is not the published file: its hash is not {file.file_hash}. "
+                "Nothing was kept; try again, or give weights= the path of a file you have."
+            )
+        os.replace(part, target)
+    return target
+
+
+def matches(path: Path, file_hash: str) -> bool:
+    """Whether a file has a hash: hexadecimal, MD5 if 32 digits long, SHA-256 if 64.
+
+    Raises:
+        ValueError: if `file_hash` is neither.
+    """
+    algorithm = {32: "md5", 64: "sha256"}.get(len(file_hash))
+    if algorithm is None:
+        raise ValueError(f"file_hash: wanted an MD5 or SHA-256 in hexadecimal, got {file_hash!r}")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest() == file_hash.lower()
+
+
+def _download(url: str, part: Path) -> None:
+    """Brings `part` to the whole of what is at `url`, from where it stands."""
+    start = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
+            resumes = response.status == 206
+            remaining = response.length
+            with part.open("ab" if resumes else "wb") as out, _progress() as progress:
+                done = start if resumes else 0
+                task = progress.add_task(part.stem, completed=done)
+                progress.update(task, total=None if remaining is None else done + remaining)
+                while chunk := response.read(CHUNK_BYTES):
+                    out.write(chunk)
+                    progress.advance(task, len(chunk))
+                out.flush()
+                os.fsync(out.fileno())
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and start:  # nothing is left beyond what is there
+            return
+        raise ConnectionError(f"{url}: the server answers {error.code} {error.reason}") from None
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise ConnectionError(
+            f"{url} cannot be downloaded: {reason}. What came is kept and the next call goes on "
+            f"from there. A mirror can be named in {MIRROR}."
+        ) from None
+
+
+def _progress() -> Progress:
+    return Progress("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())

@@ -1,0 +1,121 @@
+"""Reads the HDF5 weight files of Keras, with h5py alone and nothing trusted.
+
+Two layouts: legacy (Keras 1 and 2: an attribute `layer_names`, and for each layer an attribute
+`weight_names`), and that of Keras 3 (`layers/.../vars/0`, names of layers as attributes).
+"""
+
+import io
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count, takewhile
+
+import h5py
+
+MAX_DEPTH = 32  # of groups: a damaged file may hold a cycle of links
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """The datasets of an open file, not read yet.
+
+    Args:
+        layers: for each layer its datasets. The names are the file's; in a Keras 3 file those of
+            the layers around it come first, separated by "/".
+        legacy: bool. Whether the order of the layers is that of the model's, as in a legacy file.
+    """
+
+    layers: dict[str, list[h5py.Dataset]]
+    legacy: bool
+
+
+@contextmanager
+def open_weights(path) -> Iterator[WeightFile]:
+    """Opens a legacy `.h5`, a `.weights.h5` or a `.keras` file, recognised by content.
+
+    Args:
+        path: of the file.
+
+    Yields:
+        `WeightFile`, good as long as the context lasts.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: naming the file, if it is none of these, or for whatever goes wrong within
+            the context: h5py has many exceptions for damaged files.
+    """
+    with open(path, "rb") as stream:
+        try:
+            source = _unzip(stream) if zipfile.is_zipfile(stream) else stream
+            with h5py.File(source, "r") as file:
+                yield _weight_file(file)
+        except Exception as error:
+            reason = error.args[0] if error.args else type(error).__name__
+            raise ValueError(f"{path} cannot be loaded: {reason}") from error
+
+
+def _unzip(stream) -> io.BytesIO:
+    with zipfile.ZipFile(stream) as archive:
+        return io.BytesIO(archive.read("model.weights.h5"))
+
+
+def _weight_file(file: h5py.File) -> WeightFile:
+    root = _member(file, "model_weights") if "model_weights" in file else file
+    names = _attribute_list(root, "layer_names")
+    if names:
+        layers = {name: _legacy_layer(_member(root, name)) for name in names}
+        return WeightFile({name: weights for name, weights in layers.items() if weights}, True)
+    if "layers" in root:
+        return WeightFile(dict(_walk_groups(_member(root, "layers"))), False)
+    raise ValueError("it has the layout of neither Keras 2 nor Keras 3 weights")
+
+
+def _legacy_layer(group: h5py.Group) -> list[h5py.Dataset]:
+    return [_dataset(group, name) for name in _attribute_list(group, "weight_names")]
+
+
+def _attribute_list(group: h5py.Group, name: str) -> list[str]:
+    """A list of strings, which Keras splits into `name0`, `name1`, ... where it is long."""
+    keys = [name]
+    if name not in group.attrs:
+        keys = list(takewhile(group.attrs.__contains__, (f"{name}{i}" for i in count())))
+    values = [value for key in keys for value in group.attrs[key]]
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+
+
+def _walk_groups(
+    group: h5py.Group, parents: tuple[str, ...] = ()
+) -> Iterator[tuple[str, list[h5py.Dataset]]]:
+    if len(parents) > MAX_DEPTH:
+        raise ValueError("its groups are nested too deeply")
+    for key in group:
+        if key == "vars":
+            continue
+        child = _member(group, key)
+        names = parents
+        if "vars" in child:
+            variables = _member(child, "vars")
+            # Before it wrote names, Keras 3 had only the class and a counter.
+            names = (*parents, str(variables.attrs.get("name", key)))
+            if len(variables):
+                yield "/".join(names), [_dataset(variables, str(i)) for i in range(len(variables))]
+        yield from _walk_groups(child, names)
+
+
+def _member(group: h5py.Group, name: str) -> h5py.Group:
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"{name} is missing, or a link to elsewhere")
+    return group[name]
+
+
+def _dataset(group: h5py.Group, name: str) -> h5py.Dataset:
+    """A plain dataset of floats within this file."""
+    for part in name.split("/")[:-1]:
+        group = _member(group, part)
+    dataset = _member(group, name.rpartition("/")[2])
+    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+        raise ValueError(f"{dataset.name} is not a plain dataset")
+    if dataset.dtype.kind not in "fiu":
+        raise ValueError(f"{dataset.name} holds {dataset.dtype}, not numbers")
+    return dataset

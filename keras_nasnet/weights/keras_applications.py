@@ -1,0 +1,117 @@
+"""Names of keras.applications' NASNets, and the order in which their legacy files hold them.
+
+The order, `keras_applications.json`, is written by the repository's
+`weights/write_keras_applications_order.py`.
+"""
+
+import json
+import re
+from collections.abc import Collection
+from functools import cache
+from importlib import resources
+
+BATCH_NORMALIZATION = ("gamma", "beta", "moving_mean", "moving_variance")
+OPERATIONS = {  # keras.applications' branches with weights
+    "normal_left1": "block_0_left",
+    "normal_right1": "block_0_right",
+    "normal_left2": "block_1_left",
+    "normal_right2": "block_1_right",
+    "normal_left5": "block_4_left",
+    "reduction_left1": "block_0_left",
+    "reduction_right1": "block_0_right",
+    "reduction_right2": "block_1_right",
+    "reduction_right3": "block_2_right",
+    "reduction_left4": "block_4_left",
+}
+
+
+@cache
+def layer_orders() -> dict[str, list[str]]:
+    """For each model the names of its layers with weights, in the order of a legacy file."""
+    text = resources.files(__package__).joinpath("keras_applications.json").read_text()
+    return json.loads(text)
+
+
+def variable_paths(names: Collection[str]) -> dict[str, list[str]]:
+    """Our variables for each layer of a keras.applications NASNet.
+
+    Args:
+        names: all its layers with weights.
+
+    Returns:
+        For each name the paths of our variables, in the order of the layer's weights.
+
+    Raises:
+        ValueError: if a name is not one of such a network.
+    """
+    return {name: _paths(name, names) for name in names}
+
+
+def _paths(name: str, names: Collection[str]) -> list[str]:
+    if name == "predictions":
+        return ["predictions/kernel", "predictions/bias"]
+    if name in ("stem_conv1", "stem_bn1"):
+        return ["stem/kernel"] if name == "stem_conv1" else _batch_normalization("stem")
+
+    if match := re.fullmatch(r"separable_conv_([12])(_bn)?_([a-z]+_[a-z]+\d)_(\w+)", name):
+        layer, is_norm, branch, cell = match.groups()
+        if branch in OPERATIONS:
+            unit = f"{_cell(cell, names)}/{OPERATIONS[branch]}/separable_{int(layer) - 1}"
+            if is_norm:
+                return _batch_normalization(unit)
+            return [f"{unit}/depthwise_kernel", f"{unit}/pointwise_kernel"]
+
+    if match := re.fullmatch(r"(?:normal|reduction)_(conv|bn)_1_(\w+)", name):
+        kind, cell = match.groups()
+        unit = f"{_cell(cell, names)}/current/convolution_0"
+        return [f"{unit}/kernel"] if kind == "conv" else _batch_normalization(unit)
+
+    if match := re.fullmatch(r"adjust_(?:conv_([12]|projection)|bn)_(\w+)", name):
+        path, cell = match.groups()
+        factorized = f"adjust_conv_1_{cell}" in names
+        step = "factorized_reduction_0" if factorized else "convolution_0"
+        unit = f"{_cell(cell, names)}/previous/{step}"
+        if path is None:
+            return _batch_normalization(unit)
+        return [f"{unit}/path_{path}_kernel" if factorized else f"{unit}/kernel"]
+
+    raise ValueError(f"{name!r} is no layer of a NASNet of keras.applications")
+
+
+def _batch_normalization(unit: str) -> list[str]:
+    return [f"{unit}/batch_normalization/{weight}" for weight in BATCH_NORMALIZATION]
+
+
+def _cell(name: str, names: Collection[str]) -> str:
+    """Our name of a cell. Theirs are numbered with a gap after the first reduction."""
+    if name in ("stem_1", "stem_2"):
+        return f"stem_cell_{int(name[-1]) - 1}"
+    num_cells = min(
+        int(match[1]) for match in map(re.compile(r"\w+_reduce_(\d+)").fullmatch, names) if match
+    )
+    if name.startswith("reduce_"):
+        return f"reduction_cell_{0 if name == f'reduce_{num_cells}' else 1}"
+    if not name.isdigit():
+        raise ValueError(f"{name!r} is no cell of a NASNet of keras.applications")
+    index = int(name)
+    return f"cell_{index if index < num_cells else index - 1:02d}"
+
+
+def class_order(names: Collection[str]) -> dict[str, str]:
+    """Layer names by what Keras 3 called them before it wrote names: class and counter."""
+    counts: dict[str, int] = {}
+    result = {}
+    for name in names:
+        kind = _class_name(name)
+        counter = counts.get(kind, 0)
+        counts[kind] = counter + 1
+        result[f"{kind}_{counter}" if counter else kind] = name
+    return result
+
+
+def _class_name(name: str) -> str:
+    if name == "predictions":
+        return "dense"
+    if "bn" in name:
+        return "batch_normalization"
+    return "separable_conv2d" if name.startswith("separable") else "conv2d"

@@ -1,0 +1,292 @@
+"""The models: keras.applications' arguments in keras.applications' order, and more after them."""
+
+from contextlib import nullcontext
+from dataclasses import replace
+
+import keras
+
+from keras_nasnet.catalog import MODELS
+from keras_nasnet.genotype import Genotype
+from keras_nasnet.layers.initializer import skip_initialization
+from keras_nasnet.network import build
+from keras_nasnet.plan import MIN_INPUT_SIZE, NASNetConfig
+from keras_nasnet.weights import load_weights
+from keras_nasnet.weights.download import fetch
+from keras_nasnet.weights.manifest import PUBLISHED
+
+
+def list_models() -> list[str]:
+    """Names of the models that need no genotype: `["NASNetMobile", "NASNetLarge", ...]`."""
+    return list(MODELS)
+
+
+def NASNetMobile(
+    input_shape=None,
+    include_top=True,
+    weights="imagenet",
+    input_tensor=None,
+    pooling=None,
+    classes=1000,
+    classifier_activation="softmax",
+    name="nasnet_mobile",
+    *,
+    dropout_rate=0.0,
+    pool_padding="same",
+    batch_norm_momentum=None,
+) -> keras.Model:
+    """NASNet-A (4 @ 1056): 5.3M parameters, 564M multiply-adds, made for 224 x 224.
+
+    Published top-1 on ImageNet 74.0% (Zoph et al. 2018, table 3). Arguments as in `NASNet`.
+    """
+    return _model(
+        MODELS["NASNetMobile"],
+        "NASNetMobile",
+        input_shape=input_shape,
+        include_top=include_top,
+        weights=weights,
+        input_tensor=input_tensor,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        name=name,
+        dropout_rate=dropout_rate,
+        pool_padding=pool_padding,
+        batch_norm_momentum=batch_norm_momentum,
+    )
+
+
+def NASNetLarge(
+    input_shape=None,
+    include_top=True,
+    weights="imagenet",
+    input_tensor=None,
+    pooling=None,
+    classes=1000,
+    classifier_activation="softmax",
+    name="nasnet_large",
+    *,
+    dropout_rate=0.0,
+    pool_padding="same",
+    batch_norm_momentum=None,
+) -> keras.Model:
+    """NASNet-A (6 @ 4032): 88.9M parameters, 23.8B multiply-adds, made for 331 x 331.
+
+    Published top-1 on ImageNet 82.7% (Zoph et al. 2018, table 2). Arguments as in `NASNet`.
+    """
+    return _model(
+        MODELS["NASNetLarge"],
+        "NASNetLarge",
+        input_shape=input_shape,
+        include_top=include_top,
+        weights=weights,
+        input_tensor=input_tensor,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        name=name,
+        dropout_rate=dropout_rate,
+        pool_padding=pool_padding,
+        batch_norm_momentum=batch_norm_momentum,
+    )
+
+
+def NASNetCIFAR(
+    input_shape=None,
+    include_top=True,
+    weights=None,
+    input_tensor=None,
+    pooling=None,
+    classes=10,
+    classifier_activation="softmax",
+    name="nasnet_cifar",
+    *,
+    dropout_rate=0.0,
+    pool_padding="same",
+    batch_norm_momentum=None,
+) -> keras.Model:
+    """NASNet-A (6 @ 768) with a stem for small images: 3.4M parameters, made for 32 x 32.
+
+    Published error on CIFAR-10 3.41% (Zoph et al. 2018, table 1). No weights are published.
+    Arguments as in `NASNet`.
+    """
+    return _model(
+        MODELS["NASNetCIFAR"],
+        "NASNetCIFAR",
+        input_shape=input_shape,
+        include_top=include_top,
+        weights=weights,
+        input_tensor=input_tensor,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        name=name,
+        dropout_rate=dropout_rate,
+        pool_padding=pool_padding,
+        batch_norm_momentum=batch_norm_momentum,
+    )
+
+
+def NASNet(
+    genotype: Genotype,
+    num_cells,
+    penultimate_filters,
+    *,
+    stem="imagenet",
+    stem_filters=32,
+    skip_reduction=False,
+    input_shape=None,
+    include_top=True,
+    weights=None,
+    input_tensor=None,
+    pooling=None,
+    classes=1000,
+    classifier_activation="softmax",
+    name="nasnet",
+    dropout_rate=0.0,
+    pool_padding="same",
+    batch_norm_momentum=None,
+) -> keras.Model:
+    """A network of any genotype, in the paper's notation `genotype (num_cells @ penultimate_filters)`.
+
+    Args:
+        genotype: `Genotype`, the normal and the reduction cell.
+        num_cells: int >= 1, normal cells in each of the three stages.
+        penultimate_filters: int, channels of the last cell's output; a multiple of 16 times the
+            states in the normal cell's output, 4 times with the `"cifar"` stem.
+        stem: `"imagenet"` (default): 3x3 convolution with stride 2, two reduction cells.
+            `"cifar"`: 3x3 convolution with stride 1.
+        stem_filters: int, filters of that convolution; default 32.
+        skip_reduction: bool, default False. Whether the first normal cell after a reduction cell
+            takes the state before the reduction's input as its previous state.
+        input_shape: `(height, width, channels)`; height and width 32 or more, or None for any
+            size. Default: the size the model is made for (224 for `NASNet`); without top
+            `(None, None, 3)`.
+        include_top: bool, default True. Whether the network ends with the classifier.
+        weights: None for random ones; the path of a weight file, see `load_weights`; or, for
+            `NASNetMobile` and `NASNetLarge`, `"imagenet"` (their default), which downloads the
+            published file to Keras's cache folder.
+        input_tensor: Keras tensor to build on, in place of a new input.
+        pooling: without top, None (default) for the feature map `(batch, height, width,
+            penultimate_filters)`, `"avg"` or `"max"` for a vector `(batch, penultimate_filters)`.
+        classes: int, outputs of the classifier. If not the default, weights may come from a
+            network of other classes: the classifier is then a new one, and one line is logged.
+        classifier_activation: `"softmax"` (default), or None for logits.
+        name: str.
+        dropout_rate: float in [0, 1), default 0. Before the classifier; 0.5 in the paper.
+        pool_padding: `"same"` (default) as the authors' code, `"zeros"` as keras.applications,
+            which counts zeros at the border of pools with stride 2. Published weights were
+            trained with `"same"`.
+        batch_norm_momentum: float in [0, 1). Default: the published value, 0.9997 (0.9 with the
+            `"cifar"` stem), whose statistics need thousands of steps to move.
+
+    Returns:
+        `keras.Model`. Its input is float `(batch, height, width, channels)` from -1 to 1, see
+        `preprocess_input`; its output float32 `(batch, classes)` with top.
+
+    Raises:
+        ValueError: if an argument is out of range or a weight file does not fit.
+        ConnectionError: if published weights cannot be downloaded.
+
+    Reference:
+        Zoph et al. 2018, arXiv:1707.07012, section 3 and appendix A.
+    """
+    base = MODELS["NASNetCIFAR" if stem == "cifar" else "NASNetMobile"]
+    config = replace(
+        base,
+        genotype=genotype,
+        num_cells=num_cells,
+        penultimate_filters=penultimate_filters,
+        stem=stem,
+        stem_filters=stem_filters,
+        skip_reduction=skip_reduction,
+        classes=1000,
+    )
+    return _model(
+        config,
+        None,
+        input_shape=input_shape,
+        include_top=include_top,
+        weights=weights,
+        input_tensor=input_tensor,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        name=name,
+        dropout_rate=dropout_rate,
+        pool_padding=pool_padding,
+        batch_norm_momentum=batch_norm_momentum,
+    )
+
+
+def _model(
+    config: NASNetConfig,
+    published_as,
+    *,
+    input_shape,
+    include_top,
+    weights,
+    input_tensor,
+    pooling,
+    classes,
+    classifier_activation,
+    name,
+    dropout_rate,
+    pool_padding,
+    batch_norm_momentum,
+) -> keras.Model:
+    if weights == "imagenet" and (published_as, include_top) not in PUBLISHED:
+        raise ValueError(
+            'weights: "imagenet" is published for NASNetMobile and NASNetLarge only; '
+            "allowed here are None and the path of a file"
+        )
+    if pooling not in (None, "avg", "max"):
+        raise ValueError(f"pooling: {pooling!r} is not known; allowed are None, 'avg', 'max'")
+    if not 0 <= dropout_rate < 1:
+        raise ValueError(f"dropout_rate: wanted [0, 1), got {dropout_rate!r}")
+    if type(classes) is not int or classes < 1:
+        raise ValueError(f"classes: wanted an integer of at least 1, got {classes!r}")
+    config = replace(config, pool_padding=pool_padding)
+    if batch_norm_momentum is not None:
+        config = replace(config, batch_norm_momentum=batch_norm_momentum)
+
+    other_classes = classes != config.classes
+    image = _image(config, input_shape, include_top, input_tensor)
+    if weights == "imagenet":
+        weights = fetch(PUBLISHED[published_as, include_top and not other_classes])
+    with skip_initialization() if weights else nullcontext():
+        model = build(
+            config,
+            image,
+            include_top=include_top,
+            pooling=pooling,
+            classes=classes,
+            classifier_activation=classifier_activation,
+            dropout_rate=dropout_rate,
+            name=name,
+        )
+    if weights:
+        load_weights(model, weights, new_classifier=other_classes)
+    return model
+
+
+def _image(config: NASNetConfig, input_shape, include_top, input_tensor):
+    """The image tensor to build on, checked."""
+    if input_tensor is not None:
+        if not keras.utils.is_keras_tensor(input_tensor):
+            input_tensor = keras.Input(tensor=input_tensor)
+        shape = tuple(input_tensor.shape[1:])
+    elif input_shape is not None:
+        shape = tuple(input_shape)
+    else:
+        size = config.input_size if include_top else None
+        shape = (size, size, 3)
+    valid = len(shape) == 3 and type(shape[2]) is int and shape[2] >= 1
+    if not valid or any(
+        size is not None and (type(size) is not int or size < MIN_INPUT_SIZE)
+        for size in shape[:2]
+    ):
+        raise ValueError(
+            "input_shape: wanted (height, width, channels), height and width None or at least "
+            f"{MIN_INPUT_SIZE}; got {shape}"
+        )
+    return keras.Input(shape) if input_tensor is None else input_tensor
