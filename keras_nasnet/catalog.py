@@ -1,7 +1,10 @@
 """Published genotypes and networks, each a row of data that cites its source."""
 
+from dataclasses import replace
+from typing import Any
+
 from keras_nasnet.genotype import Block, CellSpec, Edge, Genotype
-from keras_nasnet.plan import NASNetConfig
+from keras_nasnet.plan import NASNetConfig, output_width
 
 H, P = 0, 1  # the current and the previous state, as the paper's figures draw them
 
@@ -36,14 +39,12 @@ GENOTYPES = {"NASNET_A": NASNET_A}
 
 # Settings of slim's nasnet.py; the published figures are the paper's tables 1 and 2.
 MODELS = {
-    "NASNetMobile": NASNetConfig(
-        NASNET_A, num_cells=4, penultimate_filters=1056, stem_filters=32, input_size=224
-    ),
+    "NASNetMobile": NASNetConfig(NASNET_A, num_cells=4, penultimate_filters=1056, input_size=224),
     "NASNetLarge": NASNetConfig(
         NASNET_A,
         num_cells=6,
         penultimate_filters=4032,
-        stem_filters=96,
+        stem_multiplier=3,
         skip_reduction=True,
         input_size=331,
     ),
@@ -52,10 +53,27 @@ MODELS = {
         num_cells=6,
         penultimate_filters=768,
         stem="cifar",
-        stem_filters=96,
+        stem_multiplier=3,
         batch_norm_momentum=0.9,
         batch_norm_epsilon=1e-5,
         input_size=32,
         classes=10,
     ),
 }
+
+
+def network_of(genotype: Genotype, stem: str = "imagenet", **settings: Any) -> NASNetConfig:
+    """A network of any genotype: NASNetMobile's settings, NASNetCIFAR's with the `"cifar"` stem.
+
+    Args:
+        genotype: the two cells.
+        stem: `"imagenet"` or `"cifar"`.
+        settings: other fields of `NASNetConfig`. By default `penultimate_filters` gives the cells
+            as many filters as the published network has.
+
+    Raises:
+        ValueError: as `NASNetConfig` does.
+    """
+    base = MODELS["NASNetCIFAR" if stem == "cifar" else "NASNetMobile"]
+    settings.setdefault("penultimate_filters", 4 * base.filters * output_width(genotype.normal))
+    return replace(base, genotype=genotype, **{"stem": stem} | settings)

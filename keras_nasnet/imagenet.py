@@ -68,4 +68,6 @@ def decode_predictions(preds, top=5):
         raise ValueError(f"top: wanted an integer from 1 to 1000, got {top}")
     classes = imagenet_classes()
     best = np.argsort(-preds, axis=1, kind="stable")[:, :top]
-    return [[(*classes[i], scores[i]) for i in row] for row, scores in zip(best, preds, strict=True)]
+    return [
+        [(*classes[i], scores[i]) for i in row] for row, scores in zip(best, preds, strict=True)
+    ]

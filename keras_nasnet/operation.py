@@ -69,7 +69,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class FactorizedReduction:
-    """Halves height and width: two 1x1 convolutions of pixels one apart, concatenated, normalized."""
+    """Halves height and width by two 1x1 convolutions, of the even and of the odd pixels."""
 
     relu: bool = True
     strides: Size = (2, 2)
@@ -146,6 +146,7 @@ def operation_steps(op: str, channels: int, filters: int, strides: int) -> tuple
     if first.kernel_size[0] == first.kernel_size[1]:
         return replace(first, strides=both), *rest
     return tuple(
-        replace(step, strides=tuple(strides if k > 1 else 1 for k in step.kernel_size))
+        replace(step, strides=(strides if height > 1 else 1, strides if width > 1 else 1))
         for step in operation
+        for height, width in (step.kernel_size,)
     )

@@ -34,7 +34,8 @@ class NASNetConfig:
             `filters_multiple`.
         stem: `"imagenet"` (3x3 convolution with stride 2, two reduction cells) or `"cifar"`
             (3x3 convolution with stride 1).
-        stem_filters: int >= 1. Filters of the stem's convolution.
+        stem_multiplier: int >= 1. Filters of the stem's convolution, in multiples of 32 with the
+            ImageNet stem and of `filters` with the CIFAR stem (slim nasnet.py).
         skip_reduction: bool. Whether the first normal cell after a reduction cell takes as its
             previous state the cell before the reduction's input, rather than that input.
         pool_padding: `"same"` (slim) or `"zeros"` (keras.applications), how pooling with stride
@@ -52,7 +53,7 @@ class NASNetConfig:
     num_cells: int
     penultimate_filters: int
     stem: Literal["imagenet", "cifar"] = "imagenet"
-    stem_filters: int = 32
+    stem_multiplier: int = 1
     skip_reduction: bool = False
     pool_padding: PoolPadding = "same"
     batch_norm_momentum: float = 0.9997  # slim nasnet.py, as the epsilon
@@ -61,7 +62,13 @@ class NASNetConfig:
     classes: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("num_cells", "penultimate_filters", "stem_filters", "input_size", "classes"):
+        for name in (
+            "num_cells",
+            "penultimate_filters",
+            "stem_multiplier",
+            "input_size",
+            "classes",
+        ):
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise ValueError(f"{name}: wanted an integer of at least 1, got {value!r}")
@@ -90,18 +97,22 @@ class NASNetConfig:
     def filters_multiple(self) -> int:
         """What `penultimate_filters` has to be a multiple of."""
         # Filters double at both reductions; the ImageNet stem's first cell has a quarter.
-        return self._output_width * 4 * (4 if self.stem == "imagenet" else 1)
+        return output_width(self.genotype.normal) * 4 * (4 if self.stem == "imagenet" else 1)
 
     @property
     def filters(self) -> int:
         """Filters of the normal cells of the first stage."""
-        return self.penultimate_filters // (4 * self._output_width)
+        return self.penultimate_filters // (4 * output_width(self.genotype.normal))
 
     @property
-    def _output_width(self) -> int:
-        """Channels of the normal cell's output for each filter."""
-        layout = CellLayout(self.genotype.normal, filters=1, channels=1, previous_channels=1)
-        return layout.output_channels
+    def stem_filters(self) -> int:
+        """Filters of the stem's convolution."""
+        return self.stem_multiplier * (32 if self.stem == "imagenet" else self.filters)
+
+
+def output_width(spec: CellSpec) -> int:
+    """Channels of a cell's output for each filter."""
+    return CellLayout(spec, filters=1, channels=1, previous_channels=1).output_channels
 
 
 @dataclass(frozen=True, slots=True)

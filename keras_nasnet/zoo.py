@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import keras
 
-from keras_nasnet.catalog import MODELS
+from keras_nasnet.catalog import MODELS, network_of
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.layers.initializer import skip_initialization
 from keras_nasnet.network import build
@@ -38,7 +38,7 @@ def NASNetMobile(
 
     Published top-1 on ImageNet 74.0% (Zoph et al. 2018, table 3). Arguments as in `NASNet`.
     """
-    return _model(
+    return build_model(
         MODELS["NASNetMobile"],
         "NASNetMobile",
         input_shape=input_shape,
@@ -73,7 +73,7 @@ def NASNetLarge(
 
     Published top-1 on ImageNet 82.7% (Zoph et al. 2018, table 2). Arguments as in `NASNet`.
     """
-    return _model(
+    return build_model(
         MODELS["NASNetLarge"],
         "NASNetLarge",
         input_shape=input_shape,
@@ -109,7 +109,7 @@ def NASNetCIFAR(
     Published error on CIFAR-10 3.41% (Zoph et al. 2018, table 1). No weights are published.
     Arguments as in `NASNet`.
     """
-    return _model(
+    return build_model(
         MODELS["NASNetCIFAR"],
         "NASNetCIFAR",
         input_shape=input_shape,
@@ -132,7 +132,7 @@ def NASNet(
     penultimate_filters,
     *,
     stem="imagenet",
-    stem_filters=32,
+    stem_multiplier=None,
     skip_reduction=False,
     input_shape=None,
     include_top=True,
@@ -146,7 +146,7 @@ def NASNet(
     pool_padding="same",
     batch_norm_momentum=None,
 ) -> keras.Model:
-    """A network of any genotype, in the paper's notation `genotype (num_cells @ penultimate_filters)`.
+    """A network of any genotype, "NASNet-A (4 @ 1056)" in the paper's notation.
 
     Args:
         genotype: `Genotype`, the normal and the reduction cell.
@@ -155,7 +155,8 @@ def NASNet(
             states in the normal cell's output, 4 times with the `"cifar"` stem.
         stem: `"imagenet"` (default): 3x3 convolution with stride 2, two reduction cells.
             `"cifar"`: 3x3 convolution with stride 1.
-        stem_filters: int, filters of that convolution; default 32.
+        stem_multiplier: int >= 1. That convolution has 32 times as many filters, default 1; with
+            the `"cifar"` stem as many times those of the first stage, default 3.
         skip_reduction: bool, default False. Whether the first normal cell after a reduction cell
             takes the state before the reduction's input as its previous state.
         input_shape: `(height, width, channels)`; height and width 32 or more, or None for any
@@ -190,18 +191,16 @@ def NASNet(
     Reference:
         Zoph et al. 2018, arXiv:1707.07012, section 3 and appendix A.
     """
-    base = MODELS["NASNetCIFAR" if stem == "cifar" else "NASNetMobile"]
-    config = replace(
-        base,
-        genotype=genotype,
+    config = network_of(
+        genotype,
+        stem,
         num_cells=num_cells,
         penultimate_filters=penultimate_filters,
-        stem=stem,
-        stem_filters=stem_filters,
         skip_reduction=skip_reduction,
         classes=1000,
+        **({} if stem_multiplier is None else {"stem_multiplier": stem_multiplier}),
     )
-    return _model(
+    return build_model(
         config,
         None,
         input_shape=input_shape,
@@ -218,22 +217,33 @@ def NASNet(
     )
 
 
-def _model(
+def build_model(
     config: NASNetConfig,
-    published_as,
+    published_as=None,
     *,
-    input_shape,
-    include_top,
-    weights,
-    input_tensor,
-    pooling,
-    classes,
-    classifier_activation,
-    name,
-    dropout_rate,
-    pool_padding,
-    batch_norm_momentum,
+    input_shape=None,
+    include_top=True,
+    weights=None,
+    input_tensor=None,
+    pooling=None,
+    classes=None,
+    classifier_activation="softmax",
+    name=None,
+    dropout_rate=0.0,
+    pool_padding="same",
+    batch_norm_momentum=None,
 ) -> keras.Model:
+    """The model of a config.
+
+    Args:
+        config: `NASNetConfig`.
+        published_as: the name under which its weights are published, or None.
+        classes: int; the config's by default.
+
+    The other arguments, what is returned and raised: as in `NASNet`.
+    """
+    if classes is None:
+        classes = config.classes
     if weights == "imagenet" and (published_as, include_top) not in PUBLISHED:
         raise ValueError(
             'weights: "imagenet" is published for NASNetMobile and NASNetLarge only; '
@@ -282,8 +292,7 @@ def _image(config: NASNetConfig, input_shape, include_top, input_tensor):
         shape = (size, size, 3)
     valid = len(shape) == 3 and type(shape[2]) is int and shape[2] >= 1
     if not valid or any(
-        size is not None and (type(size) is not int or size < MIN_INPUT_SIZE)
-        for size in shape[:2]
+        size is not None and (type(size) is not int or size < MIN_INPUT_SIZE) for size in shape[:2]
     ):
         raise ValueError(
             "input_shape: wanted (height, width, channels), height and width None or at least "

@@ -12,7 +12,8 @@ _skipped = ContextVar("initialization_skipped", default=False)
 @contextmanager
 def skip_initialization() -> Iterator[None]:
     """Kernels built in this context start as zeros: random numbers for 85 million weights take
-    seconds, and are wasted where a weight file is loaded next."""
+    seconds, and are wasted where a weight file is loaded next.
+    """
     token = _skipped.set(True)
     try:
         yield

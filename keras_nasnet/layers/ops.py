@@ -100,7 +100,9 @@ class ConvolutionUnit(_Unit):
     def build(self, input_shape):
         channels = input_shape[-1]
         if self.separable:
-            self.depthwise_kernel = self._kernel("depthwise_kernel", (*self.kernel_size, channels, 1))
+            self.depthwise_kernel = self._kernel(
+                "depthwise_kernel", (*self.kernel_size, channels, 1)
+            )
             self.pointwise_kernel = self._kernel("pointwise_kernel", (1, 1, channels, self.filters))
         else:
             self.kernel = self._kernel("kernel", (*self.kernel_size, channels, self.filters))

@@ -44,10 +44,14 @@ def variable_paths(names: Collection[str]) -> dict[str, list[str]]:
     Raises:
         ValueError: if a name is not one of such a network.
     """
-    return {name: _paths(name, names) for name in names}
+    reductions = [
+        int(m[1]) for m in map(re.compile(r"adjust_bn_reduce_(\d+)").fullmatch, names) if m
+    ]
+    num_cells = min(reductions, default=0)
+    return {name: _paths(name, names, num_cells) for name in names}
 
 
-def _paths(name: str, names: Collection[str]) -> list[str]:
+def _paths(name: str, names: Collection[str], num_cells: int) -> list[str]:
     if name == "predictions":
         return ["predictions/kernel", "predictions/bias"]
     if name in ("stem_conv1", "stem_bn1"):
@@ -56,21 +60,21 @@ def _paths(name: str, names: Collection[str]) -> list[str]:
     if match := re.fullmatch(r"separable_conv_([12])(_bn)?_([a-z]+_[a-z]+\d)_(\w+)", name):
         layer, is_norm, branch, cell = match.groups()
         if branch in OPERATIONS:
-            unit = f"{_cell(cell, names)}/{OPERATIONS[branch]}/separable_{int(layer) - 1}"
+            unit = f"{_cell(cell, num_cells)}/{OPERATIONS[branch]}/separable_{int(layer) - 1}"
             if is_norm:
                 return _batch_normalization(unit)
             return [f"{unit}/depthwise_kernel", f"{unit}/pointwise_kernel"]
 
     if match := re.fullmatch(r"(?:normal|reduction)_(conv|bn)_1_(\w+)", name):
         kind, cell = match.groups()
-        unit = f"{_cell(cell, names)}/current/convolution_0"
+        unit = f"{_cell(cell, num_cells)}/current/convolution_0"
         return [f"{unit}/kernel"] if kind == "conv" else _batch_normalization(unit)
 
     if match := re.fullmatch(r"adjust_(?:conv_([12]|projection)|bn)_(\w+)", name):
         path, cell = match.groups()
         factorized = f"adjust_conv_1_{cell}" in names
         step = "factorized_reduction_0" if factorized else "convolution_0"
-        unit = f"{_cell(cell, names)}/previous/{step}"
+        unit = f"{_cell(cell, num_cells)}/previous/{step}"
         if path is None:
             return _batch_normalization(unit)
         return [f"{unit}/path_{path}_kernel" if factorized else f"{unit}/kernel"]
@@ -82,19 +86,15 @@ def _batch_normalization(unit: str) -> list[str]:
     return [f"{unit}/batch_normalization/{weight}" for weight in BATCH_NORMALIZATION]
 
 
-def _cell(name: str, names: Collection[str]) -> str:
-    """Our name of a cell. Theirs are numbered with a gap after the first reduction."""
+def _cell(name: str, num_cells: int) -> str:
+    """Our name of a cell. Their numbers leave one out after the first stage's `num_cells`."""
     if name in ("stem_1", "stem_2"):
         return f"stem_cell_{int(name[-1]) - 1}"
-    num_cells = min(
-        int(match[1]) for match in map(re.compile(r"\w+_reduce_(\d+)").fullmatch, names) if match
-    )
-    if name.startswith("reduce_"):
-        return f"reduction_cell_{0 if name == f'reduce_{num_cells}' else 1}"
+    if name in (f"reduce_{num_cells}", f"reduce_{2 * num_cells}"):
+        return f"reduction_cell_{int(name != f'reduce_{num_cells}')}"
     if not name.isdigit():
         raise ValueError(f"{name!r} is no cell of a NASNet of keras.applications")
-    index = int(name)
-    return f"cell_{index if index < num_cells else index - 1:02d}"
+    return f"cell_{int(name) - (int(name) > num_cells):02d}"
 
 
 def class_order(names: Collection[str]) -> dict[str, str]:

@@ -88,8 +88,9 @@ def _known_order(file: WeightFile, variables) -> list[str]:
     """The layers of keras.applications' model of the same structure, as many as the file has."""
     backbone = {path for path in variables if not path.startswith(f"{CLASSIFIER}/")}
     for order in keras_applications.layer_orders().values():
-        *names, classifier = order
-        if {p for ps in keras_applications.variable_paths(names).values() for p in ps} == backbone:
+        names = order[:-1]  # without classifier
+        paths = keras_applications.variable_paths(names).values()
+        if backbone == {path for layer in paths for path in layer}:
             if len(file.layers) in (len(names), len(order)):
                 return order[: len(file.layers)]
             raise ValueError(

@@ -1,0 +1,50 @@
+# `make demo` and `make test`, from a clean clone with Python and make alone.
+BACKEND ?= tensorflow
+PYTHON ?= python3
+TESTS ?= $(if $(filter tensorflow,$(BACKEND)),,-m every_backend)
+
+VENV := .venv/$(BACKEND)
+BIN := $(VENV)/bin
+export KERAS_BACKEND := $(BACKEND)
+export TF_CPP_MIN_LOG_LEVEL := 3
+
+.PHONY: help demo test lint package lock clean
+
+help:
+	@echo "make demo     trains a small NASNet-A on handwritten digits and uses it"
+	@echo "make test     runs the tests; BACKEND=jax or BACKEND=torch for those backends"
+	@echo "make lint     format, lint, types, floors"
+	@echo "make package  builds sdist and wheel and imports the wheel in an empty environment"
+
+$(VENV)/installed: pyproject.toml setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[$(BACKEND),data,plot,dev]"
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/installed
+	$(BIN)/pytest $(TESTS)
+
+lint: $(VENV)/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+package: $(VENV)/installed
+	rm -rf dist build/wheel
+	$(BIN)/python -m build --outdir dist
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/pip install --quiet --constraint constraints.txt dist/*.whl
+	cd build && wheel/bin/python -c "import keras_nasnet; print(keras_nasnet.NASNET_A.name, keras_nasnet.__version__)"
+	cd build && wheel/bin/keras-nasnet info NASNetMobile
+
+# Writes the versions of the current environments to constraints.txt.
+lock:
+	for backend in tensorflow jax torch; do $(MAKE) .venv/$$backend/installed BACKEND=$$backend; done
+	.venv/tensorflow/bin/python -m pip freeze --exclude-editable --path .venv/*/lib/python3*/site-packages | sed 's/+cpu$$//' | sort -fu > constraints.txt
+
+clean:
+	rm -rf .venv build dist *.egg-info

@@ -1,0 +1,116 @@
+"""A trained model with the names of its classes, for image files."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_nasnet import layers, zoo  # noqa: F401  layers: so that Keras knows them
+from keras_nasnet.catalog import MODELS
+from keras_nasnet.data import UnreadableImageError, load_image
+from keras_nasnet.imagenet import imagenet_classes, preprocess_input
+from keras_nasnet.train import CONFIG, MODEL
+
+
+class Classifier:
+    """Classifies image files.
+
+    Args:
+        model: `keras.Model` from images of -1 to 1 to probabilities `(batch, classes)`.
+        class_names: list of str; None for ImageNet's if there are 1000 classes, else numbers.
+        size: `(height, width)` that images are resized to; None for the model's own.
+
+    Raises:
+        ValueError: if the model is no such classifier, or takes any size and none is given.
+    """
+
+    def __init__(self, model: keras.Model, class_names: Sequence[str] | None = None, size=None):
+        if len(model.input_shape) != 4 or len(model.output_shape) != 2:
+            raise ValueError(
+                "wanted a model from images to classes, got one from "
+                f"{model.input_shape} to {model.output_shape}"
+            )
+        classes = model.output_shape[-1]
+        if class_names is None:
+            imagenet = [name for _, name in imagenet_classes()]
+            class_names = imagenet if classes == 1000 else [str(i) for i in range(classes)]
+        if len(class_names) != classes:
+            raise ValueError(f"{len(class_names)} class names for {classes} classes")
+        self.size = tuple(size or model.input_shape[1:3])
+        if None in self.size:
+            raise ValueError("the model takes images of any size: say which to resize them to")
+        self.model = model
+        self.class_names = list(class_names)
+
+    @classmethod
+    def load(cls, source, size=None) -> "Classifier":
+        """Loads a model for images.
+
+        Args:
+            source: path of a run folder or a `.keras` file, or a name of `list_models()`, whose
+                ImageNet weights are then downloaded.
+            size: as in `Classifier`; by default that of the run.
+
+        Raises:
+            ValueError: if `source` is none of these or cannot be loaded.
+        """
+        if source in MODELS:
+            return cls(getattr(zoo, source)(), size=size)
+        path = Path(source)
+        file = path / MODEL if path.is_dir() else path
+        if not file.is_file():
+            raise ValueError(
+                f"{source} is no run folder, no .keras file and none of {', '.join(MODELS)}"
+            )
+        try:
+            model = keras.saving.load_model(file, compile=False)
+        except (ValueError, TypeError, OSError, KeyError) as error:
+            raise ValueError(f"{file} cannot be loaded as a Keras model: {error}") from error
+        config = {}
+        if (file.parent / CONFIG).is_file():
+            config = json.loads((file.parent / CONFIG).read_text())
+        return cls(model, config.get("class_names"), size or config.get("size"))
+
+    def classify(
+        self, images: Iterable, top=5, batch_size=16
+    ) -> Iterator[tuple[object, list[tuple[str, float]] | UnreadableImageError]]:
+        """Classifies images one batch at a time.
+
+        Args:
+            images: what `load_image` takes, such as paths.
+            top: int, how many classes for each.
+            batch_size: int.
+
+        Yields:
+            Each of `images`, in order, with a list of class names and probabilities, best first,
+            or with the error if it cannot be decoded.
+        """
+        images = list(images)
+        for start in range(0, len(images), batch_size):
+            batch = images[start : start + batch_size]
+            loaded = [self._load(image) for image in batch]
+            good = [pixels for pixels in loaded if isinstance(pixels, np.ndarray)]
+            scores = iter(self._scores(good, batch_size) if good else ())
+            for image, pixels in zip(batch, loaded, strict=True):
+                yield (
+                    image,
+                    self._best(next(scores), top) if isinstance(pixels, np.ndarray) else pixels,
+                )
+
+    def _load(self, image) -> np.ndarray | UnreadableImageError:
+        try:
+            return load_image(image, self.size)
+        except UnreadableImageError as error:
+            return error
+
+    def _scores(self, images, batch_size) -> np.ndarray:
+        batch = preprocess_input(np.stack(images))
+        # Always a full batch: a backend compiles once for each size.
+        padding = ((0, min(batch_size, batch_size - len(batch))), (0, 0), (0, 0), (0, 0))
+        return self.model.predict_on_batch(np.pad(batch, padding))[: len(batch)]
+
+    def _best(self, scores, top) -> list[tuple[str, float]]:
+        best = np.argsort(-scores, kind="stable")[:top]
+        return [(self.class_names[i], float(scores[i])) for i in best]
