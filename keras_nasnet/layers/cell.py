@@ -33,6 +33,9 @@ class Cell(keras.layers.Layer):
 
     Returns:
         Float tensor `(batch, ceil(height / strides), ceil(width / strides), channels)`.
+
+    Raises:
+        ValueError: if `spec` is wrong, or the previous state is not of the size it should have.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Cell(keras.layers.Layer):
         self.operations = {}
 
     def build(self, input_shape):
+        self._check_sizes(*_shapes(input_shape))
         for stage in self._layout(input_shape).stages:
             operation = Operation(
                 stage.op,
@@ -100,6 +104,15 @@ class Cell(keras.layers.Layer):
         shape = _shapes(input_shape)[0]
         sizes = (None if size is None else -(-size // self.strides) for size in shape[1:3])
         return (shape[0], *sizes, self._layout(input_shape).output_channels)
+
+    def _check_sizes(self, current, previous=None):
+        for size, other in zip(current[1:3], (previous or current)[1:3], strict=True):
+            strides = self.previous_strides if previous else 1
+            if size and other and -(-other // strides) != size:
+                raise ValueError(
+                    f"{self.name}: the previous state is {previous[1]} x {previous[2]}; wanted "
+                    f"{strides} times the {current[1]} x {current[2]} of the current state"
+                )
 
     def _layout(self, input_shape):
         current, *previous = _shapes(input_shape)

@@ -131,7 +131,7 @@ class ConvolutionUnit(_Unit):
 
     def compute_output_shape(self, input_shape):
         if self.padding == "valid":
-            lost = (None, *(k - 1 for k in self.kernel_size), 0)
+            lost = (0, *((k - 1) * self.dilation_rate for k in self.kernel_size), 0)
             input_shape = [n and n - k for n, k in zip(input_shape, lost, strict=True)]
         return _strided_shape(input_shape, self.strides, self.filters)
 
@@ -225,18 +225,22 @@ class Pool(layers.Layer):
         self.pool_padding = pool_padding
 
     def call(self, inputs):
+        if self.strides == (1, 1):
+            return self._pool(inputs, "same")
+        if self.pool_padding == "zeros":
+            return self._pool(self._pad_zeros(inputs), "valid")
+        if self.kind == "average" and keras.config.backend() == "torch":
+            # Keras's "same" there repeats the pixels of the border: divide by how many are real.
+            real = self._pad_zeros(ops.ones_like(inputs[:1, :, :, :1]))
+            return self._pool(self._pad_zeros(inputs), "valid") / self._pool(real, "valid")
+        return self._pool(inputs, "same")
+
+    def _pool(self, inputs, padding):
         pool = ops.average_pool if self.kind == "average" else ops.max_pool
-        zeros = self.pool_padding == "zeros" and self.strides != (1, 1)
-        return pool(
-            self._pad_zeros(inputs) if zeros else inputs,
-            self.pool_size,
-            strides=self.strides,
-            padding="valid" if zeros else "same",
-            data_format="channels_last",
-        )
+        return pool(inputs, self.pool_size, self.strides, padding, data_format="channels_last")
 
     def _pad_zeros(self, inputs):
-        """What "same" would pad for a stride of 2: one less on top and left of an even size."""
+        """What "same" pads for a stride of 2: one less on top and left of an even size."""
         _, height, width, _ = ops.shape(inputs)
         border = self.pool_size // 2
         padded = ops.pad(inputs, ((0, 0), (border, border), (border, border), (0, 0)))

@@ -1,0 +1,52 @@
+"""Networks small enough to build in a second or two."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_nasnet
+
+
+def tiny(**options):
+    """NASNet-A (1 @ 96): 4 filters in the first stage, about 28,000 parameters."""
+    options = {"classes": 10, "input_shape": (32, 32, 3)} | options
+    return keras_nasnet.NASNet(keras_nasnet.NASNET_A, 1, 96, **options)
+
+
+def randomize(model, seed=0):
+    """Gives every weight a random value, batch normalization's statistics too."""
+    rng = np.random.default_rng(seed)
+    for weight in model.weights:
+        if weight.name in ("gamma", "moving_variance"):
+            value = rng.uniform(0.5, 1.5, weight.shape)
+        elif weight.name in ("beta", "moving_mean", "bias"):
+            value = rng.normal(0, 0.3, weight.shape)
+        else:
+            value = rng.normal(0, 1, weight.shape) / np.sqrt(np.prod(weight.shape[:-1]))
+        weight.assign(value.astype("float32"))
+    return model
+
+
+def images(*shape, seed=0):
+    """Random images from -1 to 1."""
+    return np.random.default_rng(seed).uniform(-1, 1, shape).astype("float32")
+
+
+def relative_difference(ours, reference):
+    """Greatest difference, as a share of the reference's range."""
+    return np.abs(np.asarray(ours) - reference).max() / np.ptp(reference)
+
+
+def weights_of(model):
+    return [keras.ops.convert_to_numpy(weight).copy() for weight in model.weights]
+
+
+def assert_same_weights(model, values):
+    for weight, value in zip(model.weights, values, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(weight), value, weight.path)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_session():
+    yield
+    keras.utils.clear_session()
