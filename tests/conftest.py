@@ -34,7 +34,7 @@ def images(*shape, seed=0):
 
 def relative_difference(ours, reference):
     """Greatest difference, as a share of the reference's range."""
-    return np.abs(np.asarray(ours) - reference).max() / np.ptp(reference)
+    return np.abs(keras.ops.convert_to_numpy(ours) - reference).max() / np.ptp(reference)
 
 
 def weights_of(model):

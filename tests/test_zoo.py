@@ -1,0 +1,217 @@
+"""The models, against keras.applications and as Keras models."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import images, randomize, relative_difference, tiny, weights_of
+
+import keras_nasnet
+from keras_nasnet import NASNET_A
+
+every_backend = pytest.mark.every_backend
+NATIVE = {"NASNetMobile": 224, "NASNetLarge": 331}
+
+
+def applications_nasnet(include_top=True, input_shape=(64, 64, 3), classes=1000):
+    """keras.applications' network with the structure of its Mobile, 8 filters in the last cell."""
+    from keras.src.applications import nasnet
+
+    return nasnet.NASNet(
+        input_shape=input_shape,
+        penultimate_filters=96,
+        num_blocks=4,
+        stem_block_filters=32,
+        skip_reduction=False,
+        filter_multiplier=2,
+        include_top=include_top,
+        weights=None,
+        classes=classes,
+        default_size=224,
+    )
+
+
+def like_applications(**options):
+    """Our network of the same structure."""
+    return keras_nasnet.NASNet(NASNET_A, 4, 96, pool_padding="zeros", **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NATIVE)
+@pytest.mark.parametrize(
+    "include_top, size", [(True, None), (False, (97, 65)), (False, (201, 333))]
+)
+def test_published_networks_are_those_of_keras_applications(tmp_path, name, include_top, size):
+    shape = (*(size or (NATIVE[name],) * 2), 3)
+    theirs = getattr(keras.applications, name)(
+        input_shape=shape, include_top=include_top, weights=None, classifier_activation=None
+    )
+    randomize(theirs).save_weights(tmp_path / "theirs.weights.h5")
+    ours = getattr(keras_nasnet, name)(
+        input_shape=shape,
+        include_top=include_top,
+        weights=tmp_path / "theirs.weights.h5",
+        classifier_activation=None,
+        pool_padding="zeros",
+    )
+    x = images(3, *shape)
+    wanted = theirs.predict(x, verbose=0, batch_size=3)
+    assert relative_difference(ours.predict(x, verbose=0, batch_size=3), wanted) <= 1e-5
+
+
+@every_backend
+def test_one_file_serves_every_size(tmp_path):
+    randomize(tiny()).save_weights(tmp_path / "tiny.weights.h5")
+    models = {
+        shape: tiny(input_shape=shape, weights=tmp_path / "tiny.weights.h5")
+        for shape in ((32, 32, 3), (97, 65, 3), (None, None, 3))
+    }
+    dynamic = models[None, None, 3]
+    for shape, model in models.items():
+        for ours, wanted in zip(weights_of(dynamic), weights_of(model), strict=True):
+            np.testing.assert_array_equal(ours, wanted)
+        if shape[0]:
+            x = images(2, *shape)
+            np.testing.assert_allclose(
+                dynamic.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-6
+            )
+
+
+@every_backend
+@pytest.mark.parametrize("pool_padding", ["same", "zeros"])
+def test_any_size_is_exact(pool_padding):
+    """Odd and even sizes through a model without sizes, without top."""
+    dynamic = tiny(include_top=False, input_shape=(None, None, 3), pool_padding=pool_padding)
+    static = tiny(include_top=False, input_shape=(53, 70, 3), pool_padding=pool_padding)
+    static.set_weights(randomize(dynamic).get_weights())
+    x = images(2, 53, 70, 3)
+    wanted = static.predict(x, verbose=0)
+    assert wanted.shape == (2, 2, 3, 96)
+    assert relative_difference(dynamic.predict(x, verbose=0), wanted) <= 1e-6
+
+
+@every_backend
+def test_a_model_can_be_saved_loaded_cloned_and_trained(tmp_path):
+    model = randomize(tiny(dropout_rate=0.5))
+    x = images(4, 32, 32, 3)
+    wanted = model.predict(x, verbose=0)
+    model.save(tmp_path / "model.keras")
+    model.save_weights(tmp_path / "model.weights.h5")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    clone = keras.models.clone_model(model)
+    clone.load_weights(tmp_path / "model.weights.h5")
+    rebuilt = keras.Model.from_config(model.get_config())
+    rebuilt.set_weights(model.get_weights())
+    for copy in (loaded, clone, rebuilt):
+        np.testing.assert_array_equal(copy.predict(x, verbose=0), wanted)
+    loaded.compile("sgd", loss="sparse_categorical_crossentropy")
+    loaded.fit(x, np.arange(4), verbose=0)
+    changed = [
+        (a != b).any() for a, b in zip(weights_of(loaded), weights_of(model), strict=True)
+    ]
+    # Where a state is one pixel wide most taps of a kernel are never used; no variable is unused.
+    assert all(changed)
+
+
+@every_backend
+def test_mixed_precision(tmp_path):
+    model = randomize(tiny())
+    x = images(2, 32, 32, 3)
+    wanted = model.predict(x, verbose=0)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = tiny()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    half.set_weights(model.get_weights())
+    result = half.predict(x, verbose=0)
+    assert result.dtype == "float32"
+    assert all(weight.dtype == "float32" for weight in half.weights)
+    assert half.get_layer("cell_02").compute_dtype == "bfloat16"
+    np.testing.assert_allclose(result, wanted, atol=0.1)
+
+
+@every_backend
+def test_arguments_of_keras_applications():
+    x = images(2, 40, 36, 3)
+    image = keras.Input((40, 36, 3))
+    doubled = keras.layers.Rescaling(2.0)(image)
+    maps = randomize(tiny(include_top=False, input_tensor=doubled))
+    assert maps.input is image
+    features = maps.predict(x, verbose=0)
+    assert features.min() == 0, "a ReLU is part of the network without top"
+    for pooling, reduce in (("avg", np.mean), ("max", np.max)):
+        pooled = tiny(include_top=False, input_tensor=doubled, pooling=pooling)
+        pooled.set_weights(maps.get_weights())
+        np.testing.assert_allclose(
+            pooled.predict(x, verbose=0), reduce(features, (1, 2)), rtol=1e-4, atol=1e-5
+        )
+    logits = randomize(tiny(classifier_activation=None, classes=3))
+    softmax = tiny(classes=3)
+    softmax.set_weights(logits.get_weights())
+    x = images(2, 32, 32, 3)
+    exp = np.exp(logits.predict(x, verbose=0))
+    np.testing.assert_allclose(
+        softmax.predict(x, verbose=0), exp / exp.sum(-1, keepdims=True), atol=1e-5
+    )
+
+
+def test_signatures_begin_as_those_of_keras_applications():
+    import inspect
+
+    for name in NATIVE:
+        theirs = inspect.signature(getattr(keras.applications, name)).parameters
+        ours = inspect.signature(getattr(keras_nasnet, name)).parameters
+        assert list(ours)[: len(theirs)] == list(theirs)
+        assert all(ours[key].default == theirs[key].default for key in theirs)
+
+
+@every_backend
+def test_the_image_data_format_of_keras_changes_nothing():
+    x = images(2, 32, 32, 3)
+    model = randomize(tiny())
+    keras.config.set_image_data_format("channels_first")
+    try:
+        other = tiny()
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    other.set_weights(model.get_weights())
+    np.testing.assert_array_equal(other.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+BAD = [
+    ({"input_shape": (31, 64, 3)}, r"at least 32; got \(31, 64, 3\)"),
+    ({"input_shape": (64, 64)}, r"input_shape.*got \(64, 64\)"),
+    ({"input_shape": (64, 64, None)}, r"input_shape.*None\)"),
+    ({"pooling": "mean"}, "pooling: 'mean'"),
+    ({"classes": 0}, "classes.*0"),
+    ({"dropout_rate": 1.0}, "dropout_rate.*1.0"),
+    ({"pool_padding": "valid"}, "pool_padding: 'valid'"),
+    ({"batch_norm_momentum": 2}, "batch_norm_momentum"),
+    ({"weights": "imagenet"}, "published for NASNetMobile and NASNetLarge only"),
+]
+
+
+@pytest.mark.parametrize("options, message", BAD)
+def test_bad_arguments_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        tiny(**options)
+
+
+def test_list_models():
+    assert keras_nasnet.list_models() == ["NASNetMobile", "NASNetLarge", "NASNetCIFAR"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, include_top, params",
+    [
+        ("NASNetMobile", True, 5_326_716),
+        ("NASNetMobile", False, 4_269_716),
+        ("NASNetLarge", True, 88_949_818),
+        ("NASNetLarge", False, 84_916_818),
+        ("NASNetCIFAR", True, 3_383_786),
+    ],
+)
+def test_parameters_of_the_built_models(name, include_top, params):
+    model = getattr(keras_nasnet, name)(weights=None, include_top=include_top)
+    assert model.count_params() == params
