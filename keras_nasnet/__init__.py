@@ -15,7 +15,7 @@ _MODULES = {  # where each public name lives
     "catalog": ("NASNET_A",),
     "layers": ("Cell",),
     "zoo": ("NASNet", "NASNetCIFAR", "NASNetLarge", "NASNetMobile", "list_models"),
-    "weights": ("load_weights",),
+    "weights.load": ("load_weights",),
     "imagenet": ("decode_predictions", "preprocess_input"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from keras_nasnet.imagenet import decode_predictions as decode_predictions
     from keras_nasnet.imagenet import preprocess_input as preprocess_input
     from keras_nasnet.layers import Cell as Cell
-    from keras_nasnet.weights import load_weights as load_weights
+    from keras_nasnet.weights.load import load_weights as load_weights
     from keras_nasnet.zoo import NASNet as NASNet
     from keras_nasnet.zoo import NASNetCIFAR as NASNetCIFAR
     from keras_nasnet.zoo import NASNetLarge as NASNetLarge

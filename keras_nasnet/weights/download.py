@@ -13,7 +13,7 @@ from keras_nasnet.weights.manifest import PublishedFile
 
 MIRROR = "KERAS_NASNET_MIRROR"  # environment variable: an address in place of the published one
 TIMEOUT_S = 60
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 16
 
 
 def cache_folder() -> Path:

@@ -1,0 +1,244 @@
+"""Weight files under attack: mutated, killed while downloading, wanted by many at once.
+
+Prints how many of each were refused, loaded or left half done:
+
+    python benchmarks/weight_files.py --mutations 1000 --kills 100 --processes 8
+"""
+
+import argparse
+import hashlib
+import http.server
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+MUTATIONS = ("flip", "truncate", "swap", "remove")
+
+
+def mutate(source: Path, target: Path, kind: str, rng: random.Random) -> None:
+    """Writes a damaged copy of an HDF5 file.
+
+    Args:
+        source: the file.
+        target: the copy.
+        kind: `"flip"` one to eight bits, `"truncate"`, `"swap"` or `"remove"` groups of layers.
+        rng: where.
+    """
+    if kind in ("flip", "truncate"):
+        data = bytearray(source.read_bytes())
+        if kind == "truncate":
+            del data[rng.randrange(len(data)) :]
+        else:
+            for _ in range(rng.randint(1, 8)):
+                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        target.write_bytes(data)
+        return
+    shutil.copy(source, target)
+    with h5py.File(target, "r+") as file:
+        datasets = []
+        file.visititems(
+            lambda name, item: datasets.append(name) if isinstance(item, h5py.Dataset) else None
+        )
+        groups = sorted({str(parent) for name in datasets for parent in Path(name).parents} - {"."})
+        first, second = rng.sample(groups, 2)
+        if kind == "remove":
+            del file[first]
+        elif not first.startswith(second + "/") and not second.startswith(first + "/"):
+            file.move(first, "moved")
+            file.move(second, first)
+            file.move("moved", second)
+        else:
+            file.move(first, "moved")
+
+
+def attempt(model, path: Path, file_hash: str | None) -> str:
+    """Loads a file and says what became of it.
+
+    Returns:
+        `"loaded"`; `"refused"`: a `ValueError` that names the file, and the model is as it was;
+        `"partial"`: the model is changed all the same; or the name of another exception.
+    """
+    from keras_nasnet import load_weights
+
+    before = [np.array(value) for value in model.get_weights()]
+    try:
+        load_weights(model, path, file_hash=file_hash)
+    except ValueError as error:
+        unchanged = all(map(np.array_equal, before, model.get_weights()))
+        named = str(path) in str(error)
+        return ("refused" if named else "unnamed file") if unchanged else "partial"
+    except Exception as error:
+        return type(error).__name__
+    return "loaded"
+
+
+class RangeHandler(http.server.BaseHTTPRequestHandler):
+    """Serves `server.content` at any path, from where `Range` says, at `server.bytes_per_s`."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        content = self.server.content
+        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=")[:-1])
+        if start >= len(content):
+            self.send_response(416)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        step = self.server.bytes_per_s // 100
+        for i in range(start, len(content), step):
+            try:
+                self.wfile.write(content[i : i + step])
+            except OSError:
+                return
+            self.server.bytes_sent += len(content[i : i + step])
+            time.sleep(0.01)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@contextmanager
+def serve(content: bytes, bytes_per_s: int = 1 << 30):
+    """A local server of one file; yields the server, with its `url` and the `bytes_sent`."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), RangeHandler)
+    server.content, server.bytes_per_s, server.bytes_sent = content, bytes_per_s, 0
+    server.url = f"http://127.0.0.1:{server.server_port}/"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+
+
+def start_fetch(url: str, home: Path, content: bytes) -> subprocess.Popen:
+    """A process that downloads the served file to `home/models/file.h5`."""
+    file_hash = hashlib.md5(content).hexdigest()
+    code = (
+        "from keras_nasnet.weights.download import fetch\n"
+        "from keras_nasnet.weights.manifest import PublishedFile\n"
+        f"print(fetch(PublishedFile('file.h5', 'file.h5', {file_hash!r})))\n"
+    )
+    environment = os.environ | {"KERAS_HOME": str(home), "KERAS_NASNET_MIRROR": url}
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def kill_downloads(folder: Path, kills: int, rng: random.Random) -> Counter:
+    """Kills downloads at random moments; each goes on where the one before it was killed.
+
+    Returns:
+        How often nothing, the right file, or a bad file was at the final path after the kill, how
+        many bytes were sent for a file's bytes, and how the last download, not killed, ended.
+    """
+    content = rng.randbytes(1 << 20)
+    target = folder / "models" / "file.h5"
+    outcomes = Counter()
+    with serve(content, bytes_per_s=1 << 20) as server:
+        for _ in range(kills):
+            process = start_fetch(server.url, folder, content)
+            time.sleep(rng.uniform(0.1, 1.0))
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            if not target.exists():
+                outcomes["nothing there"] += 1
+            elif target.read_bytes() == content:
+                outcomes["right file"] += 1
+                target.unlink()
+            else:
+                outcomes["bad file"] += 1
+        process = start_fetch(server.url, folder, content)
+        process.communicate()
+        outcomes["whole at the end"] = int(target.read_bytes() == content)
+    return outcomes
+
+
+def fetch_at_once(folder: Path, processes: int, rng: random.Random) -> tuple[int, float]:
+    """Starts downloads of one file at once.
+
+    Returns:
+        How many ended with the right file, and how many transfers that took.
+    """
+    content = rng.randbytes(1 << 20)
+    with serve(content, bytes_per_s=1 << 20) as server:
+        running = [start_fetch(server.url, folder, content) for _ in range(processes)]
+        paths = [Path(process.communicate()[0].split()[-1]) for process in running]
+        right = sum(path.read_bytes() == content for path in paths)
+        return right, server.bytes_sent / len(content)
+
+
+def write_files(folder: Path):
+    """A small network's weights, legacy and of Keras 3.
+
+    Returns:
+        The network to load them into, and the two paths.
+    """
+    import keras
+    from keras.src.applications import nasnet
+    from keras.src.legacy.saving import legacy_h5_format
+
+    import keras_nasnet
+
+    theirs = nasnet.NASNet(
+        (32, 32, 3), 96, 4, 32, skip_reduction=False, weights=None, classes=10, default_size=224
+    )
+    with h5py.File(folder / "legacy.h5", "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, theirs)
+    ours = keras_nasnet.NASNet(keras_nasnet.NASNET_A, 4, 96, classes=10, input_shape=(32, 32, 3))
+    ours.save_weights(folder / "ours.weights.h5")
+    keras.utils.clear_session()
+    return ours, (folder / "legacy.h5", folder / "ours.weights.h5")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mutations", type=int, default=1000)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--processes", type=int, default=8)
+    options = parser.parse_args()
+    rng = random.Random(0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        print(f"{options.kills} kills:", dict(kill_downloads(folder / "k", options.kills, rng)))
+        right, transfers = fetch_at_once(folder / "p", options.processes, rng)
+        print(f"{options.processes} processes at once: {right} right, {transfers:.2f} transfers")
+
+        model, files = write_files(folder)
+        hashes = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        for path in files:
+            results = attempt(model, path, hashes[path])
+            print(f"{path.name}, {path.stat().st_size:,} bytes, as it is: {results}")
+        outcomes = {hashed: Counter() for hashed in (True, False)}
+        for i in range(options.mutations):
+            path, kind = files[i % 2], MUTATIONS[i // 2 % len(MUTATIONS)]
+            damaged = folder / f"damaged_{path.name}"
+            mutate(path, damaged, kind, rng)
+            for hashed, counter in outcomes.items():
+                result = attempt(model, damaged, hashes[path] if hashed else None)
+                counter[result if hashed else f"{kind} {result}"] += 1
+        print(f"{options.mutations} mutations, hash known:", dict(outcomes[True]))
+        print(f"{options.mutations} mutations, no hash:", dict(sorted(outcomes[False].items())))
+
+
+if __name__ == "__main__":
+    main()
