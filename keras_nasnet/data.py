@@ -12,7 +12,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from keras_nasnet.imagenet import preprocess_input
 
@@ -53,7 +53,10 @@ def load_image(source, size=None) -> np.ndarray:
             image = ImageOps.fit(image, (size[1], size[0]), Image.Resampling.BILINEAR)
     # Pillow raises all of these for files that are damaged or not images.
     except (OSError, ValueError, TypeError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnreadableImageError(f"{source}: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        if isinstance(error, UnidentifiedImageError):
+            reason = "not an image of a known format"
+        raise UnreadableImageError(f"{source}: {reason}") from error
     return np.asarray(image)
 
 
@@ -98,9 +101,10 @@ class Source:
         for label in range(len(self.class_names)):
             indices = rng.permutation(np.flatnonzero(self.labels == label))
             second[indices[: math.ceil(held_out * len(indices))]] = True
-        return self._take(~second), self._take(second)
+        return self.take(~second), self.take(second)
 
-    def _take(self, mask: np.ndarray) -> "Source":
+    def take(self, mask: np.ndarray) -> "Source":
+        """The images where a bool array of the source's length is true."""
         items = [self.items[i] for i in np.flatnonzero(mask)]
         return Source(items, self.labels[mask], self.class_names, self.open_item)
 
@@ -136,7 +140,11 @@ def _digits() -> Source:
 
 
 def _tfds(name: str, seed: int) -> tuple[Source, Source]:
-    builder = _import("tensorflow_datasets", "data").builder(name)
+    tfds = _import("tensorflow_datasets", "data")
+    try:
+        builder = tfds.builder(name)
+    except tfds.core.registered.DatasetNotFoundError as error:
+        raise ValueError(str(error).partition("\n")[0]) from None
     features = builder.info.features
     if not {"image", "label"} <= set(features or ()):
         raise ValueError(f"tfds:{name} has no features image and label, but {list(features or ())}")

@@ -10,8 +10,8 @@ from keras_nasnet.genotype import Genotype
 from keras_nasnet.layers.initializer import skip_initialization
 from keras_nasnet.network import build
 from keras_nasnet.plan import MIN_INPUT_SIZE, NASNetConfig
-from keras_nasnet.weights.load import load_weights
 from keras_nasnet.weights.download import fetch
+from keras_nasnet.weights.load import load_weights
 from keras_nasnet.weights.manifest import PUBLISHED
 
 

@@ -43,7 +43,7 @@ from keras_nasnet.train import Settings, train
 from keras_nasnet.predict import Classifier
 training, validation = open_data("digits")
 few = np.arange(len(training)) < 8
-data = training._take(few), validation._take(few[:len(validation)])
+data = training.take(few), validation.take(few[:len(validation)])
 model = keras_nasnet.NASNet(keras_nasnet.NASNET_A, 1, 96, classes=10, input_shape=(32, 32, 3))
 train(model, data, {str(tmp_path / "run")!r}, Settings(epochs=1, batch_size=8))
 keras_nasnet.load_weights(model, {str(tmp_path / "run" / "model.keras")!r})

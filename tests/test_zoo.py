@@ -105,9 +105,7 @@ def test_a_model_can_be_saved_loaded_cloned_and_trained(tmp_path):
         np.testing.assert_array_equal(copy.predict(x, verbose=0), wanted)
     loaded.compile("sgd", loss="sparse_categorical_crossentropy")
     loaded.fit(x, np.arange(4), verbose=0)
-    changed = [
-        (a != b).any() for a, b in zip(weights_of(loaded), weights_of(model), strict=True)
-    ]
+    changed = [(a != b).any() for a, b in zip(weights_of(loaded), weights_of(model), strict=True)]
     # Where a state is one pixel wide most taps of a kernel are never used; no variable is unused.
     assert all(changed)
 

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_nasnet.genotype import CellSpec, cell_from_dict, cell_to_dict, walk
 from keras_nasnet.layers.ops import Operation, register
+from keras_nasnet.operation import operation_steps
 from keras_nasnet.plan import CellLayout
 
 
@@ -63,6 +64,8 @@ class Cell(keras.layers.Layer):
     def build(self, input_shape):
         self._check_sizes(*_shapes(input_shape))
         for stage in self._layout(input_shape).stages:
+            if not operation_steps(stage.op, stage.channels, self.filters, stage.strides):
+                continue  # an identity with nothing to change is no layer
             operation = Operation(
                 stage.op,
                 self.filters,
@@ -80,7 +83,10 @@ class Cell(keras.layers.Layer):
         current, *previous = inputs if isinstance(inputs, list | tuple) else [inputs]
 
         def apply(name, state):
-            return self.operations[name](state, training=training)
+            if name not in self.operations:
+                return state
+            # Not `__call__`, here and below: what Keras does around a call is done for the cell.
+            return self.operations[name].call(state, training=training)
 
         def edge(name, edge, state):
             return apply(name, state)

@@ -10,8 +10,7 @@ from keras import layers, ops
 
 from keras_nasnet import operation
 from keras_nasnet.layers.initializer import FanOut
-
-register = keras.saving.register_keras_serializable("keras_nasnet")
+from keras_nasnet.layers.normalization import BatchNormalization, register
 
 
 def _pair(value):
@@ -36,7 +35,7 @@ class _Unit(layers.Layer):
         }
 
     def _batch_normalization(self):
-        return layers.BatchNormalization(
+        return BatchNormalization(
             momentum=self.batch_norm_momentum,
             epsilon=self.batch_norm_epsilon,
             dtype=self.dtype_policy,
@@ -110,7 +109,7 @@ class ConvolutionUnit(_Unit):
 
     def call(self, inputs, training=None):
         x = ops.relu(inputs) if self.relu else inputs
-        return self.batch_normalization(self._convolve(x), training=training)
+        return self.batch_normalization.call(self._convolve(x), training=training)
 
     def _convolve(self, x):
         strides, dilation_rate = self.strides, self.dilation_rate
@@ -189,7 +188,7 @@ class FactorizedReduction(_Unit):
             ],
             axis=-1,
         )
-        return self.batch_normalization(x, training=training)
+        return self.batch_normalization.call(x, training=training)
 
     def compute_output_shape(self, input_shape):
         return _strided_shape(input_shape, (2, 2), self.filters)
@@ -324,7 +323,7 @@ class Operation(_Unit):
     def call(self, inputs, training=None):
         x = inputs
         for step in self.steps:
-            x = step(x) if isinstance(step, Pool) else step(x, training=training)
+            x = step.call(x) if isinstance(step, Pool) else step.call(x, training=training)
         return x
 
     def compute_output_shape(self, input_shape):

@@ -47,7 +47,7 @@ def open_weights(path) -> Iterator[WeightFile]:
     """
     with open(path, "rb") as stream:
         try:
-            source = _unzip(stream) if zipfile.is_zipfile(stream) else stream
+            source = _unzip(stream) if zipfile.is_zipfile(stream) else path
             with h5py.File(source, "r") as file:
                 yield _weight_file(file)
         except Exception as error:
@@ -61,13 +61,14 @@ def _unzip(stream) -> io.BytesIO:
 
 
 def _weight_file(file: h5py.File) -> WeightFile:
-    root = _member(file, "model_weights") if "model_weights" in file else file
+    file.id.links.visit(_refuse_link, info=True)
+    root = file.get("model_weights", file)
     names = _attribute_list(root, "layer_names")
     if names:
-        layers = {name: _legacy_layer(_member(root, name)) for name in names}
+        layers = {name: _legacy_layer(root[name]) for name in names}
         return WeightFile({name: weights for name, weights in layers.items() if weights}, True)
     if "layers" in root:
-        return WeightFile(dict(_walk_groups(_member(root, "layers"))), False)
+        return WeightFile(dict(_walk_groups(root["layers"])), False)
     raise ValueError("it has the layout of neither Keras 2 nor Keras 3 weights")
 
 
@@ -92,10 +93,10 @@ def _walk_groups(
     for key in group:
         if key == "vars":
             continue
-        child = _member(group, key)
+        child = group[key]
         names = parents
         if "vars" in child:
-            variables = _member(child, "vars")
+            variables = child["vars"]
             # Before it wrote names, Keras 3 had only the class and a counter.
             names = (*parents, str(variables.attrs.get("name", key)))
             if len(variables):
@@ -103,19 +104,19 @@ def _walk_groups(
         yield from _walk_groups(child, names)
 
 
-def _member(group: h5py.Group, name: str) -> h5py.Group:
-    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise ValueError(f"{name} is missing, or a link to elsewhere")
-    return group[name]
+def _refuse_link(name: bytes, link: h5py.h5l.LinkInfo) -> None:
+    if link.type != h5py.h5l.TYPE_HARD:
+        raise ValueError(f"{name.decode()} is a link to elsewhere")
 
 
 def _dataset(group: h5py.Group, name: str) -> h5py.Dataset:
-    """A plain dataset of floats within this file."""
-    for part in name.split("/")[:-1]:
-        group = _member(group, part)
-    dataset = _member(group, name.rpartition("/")[2])
-    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
-        raise ValueError(f"{dataset.name} is not a plain dataset")
+    """A plain dataset of numbers within this file."""
+    dataset = group[name]
+    if not isinstance(dataset, h5py.Dataset):
+        raise ValueError(f"{dataset.name} is not a dataset")
+    layout = dataset.id.get_create_plist()
+    if layout.get_external_count() or layout.get_layout() == h5py.h5d.VIRTUAL:
+        raise ValueError(f"{dataset.name} is not a plain dataset: its numbers are elsewhere")
     if dataset.dtype.kind not in "fiu":
         raise ValueError(f"{dataset.name} holds {dataset.dtype}, not numbers")
     return dataset

@@ -1,0 +1,131 @@
+"""The command line as a user meets it: what is printed, what is written, exit codes."""
+
+import csv
+import json
+import re
+
+import keras
+import pytest
+from PIL import Image
+from test_data import encoded, write_folder
+from test_genotype import random_genotype
+
+from keras_nasnet import cli
+from keras_nasnet.catalog import NASNET_A
+
+TINY = ["--model", "NASNET_A", "--num-cells", "1", "--penultimate-filters", "96"]
+
+
+def run(capsys, *arguments):
+    try:
+        status = cli.main([str(argument) for argument in arguments])
+    except SystemExit as stop:  # argparse's own
+        status = stop.code
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_info_of_a_model(capsys):
+    status, out, _ = run(capsys, "info", "NASNetLarge")
+    assert status == 0
+    assert "NASNet-A (6 @ 4032) on 331 x 331" in out
+    assert "88,949,818" in out
+    assert "23,783,414,658" in out
+    status, out, _ = run(capsys, "info", "NASNetMobile", "--input-size", "97x65")
+    assert "3 x 2 x 1056" in out
+
+
+def test_info_of_a_genotype(capsys, tmp_path):
+    path = tmp_path / "found.json"
+    path.write_text(random_genotype(1).to_json())
+    status, out, _ = run(capsys, "info", path, "--stem", "cifar", "--num-cells", "2")
+    assert status == 0
+    assert "random 1 (2 @" in out
+
+
+def test_help_teaches(capsys):
+    for arguments in ([], ["info"], ["train"], ["predict"]):
+        status, out, _ = run(capsys, *arguments, "--help")
+        assert status == 0
+        assert "example:" in out or not arguments
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["info", "NASNetHuge"], "NASNetHuge is no model, genotype or file; allowed are"),
+        (["info", "NASNetMobile", "--input-size", "20"], "at least 32 x 32, got 20 x 20"),
+        (["info", "NASNetMobile", "--input-size", "a"], "wanted N or HEIGHTxWIDTH, got 'a'"),
+        (["info", "NASNetMobile", "--stem", "cifar"], "--stem is for genotypes"),
+        (["info", "NASNetMobile", "--penultimate-filters", "100"], "96 or 192"),
+        (["train", "--data", "nowhere", "--out", "{tmp}/run"], "nowhere is no folder"),
+        (["train", "--data", "digits", "--out", "{tmp}"], "is there already; name a new folder"),
+        (["train", "--data", "digits", "--out", "{tmp}/run", "--epochs", "0"], "epochs.*got 0"),
+        (["train", "--data", "digits", "--out", "{tmp}/run", "--weights", "x"], "No such file"),
+        (["predict", "{tmp}/absent", "a.jpg"], "is no run folder, no .keras file and none of"),
+        (["predict", "{tmp}/genotype.json", "a.jpg"], "cannot be loaded as a Keras model"),
+        (["predict", "NASNetMobile", "a.jpg", "--top", "0"], "--top: wanted at least 1"),
+        ([], "the following arguments are required"),
+    ],
+)
+def test_a_mistake_is_told_in_a_line(capsys, tmp_path, arguments, message):
+    (tmp_path / "genotype.json").write_text(NASNET_A.to_json())
+    arguments = [argument.format(tmp=tmp_path) for argument in arguments]
+    status, _, err = run(capsys, *arguments)
+    assert status == 2
+    assert "Traceback" not in err
+    assert re.search(message, err), err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_bad_genotype_is_named_with_its_file(capsys, tmp_path):
+    path = tmp_path / "bad.json"
+    path.write_text(NASNET_A.to_json().replace("separable_7x7", "separable_9x9", 1))
+    status, _, err = run(capsys, "info", path)
+    assert status == 2
+    assert "bad.json: reduction cell: block 0, right edge: unknown operation" in err
+
+
+@pytest.mark.every_backend
+def test_train_and_predict(capsys, tmp_path):
+    """A folder with a broken image, trained on for two epochs and classified."""
+    data, out = tmp_path / "data", tmp_path / "run"
+    write_folder(data, ["cat", "dog"])
+    (data / "dog" / "0.jpg").write_bytes(b"text")
+    arguments = ["train", "--data", data, *TINY, "--input-size", "32x40", "--out", out]
+    status, printed, err = run(capsys, *arguments, "--epochs", "2", "--batch-size", "4")
+    assert status == 1, "an image was left out"
+    assert err.count("0.jpg: not an image") == 1
+    assert "2 classes" in printed
+
+    config = json.loads((out / "config.json").read_text())
+    assert config["class_names"] == ["cat", "dog"]
+    assert config["size"] == [32, 40]
+    with (out / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert {"loss", "accuracy", "val_loss", "val_accuracy"} < set(rows[0])
+    with Image.open(out / "curves.png") as picture:
+        assert picture.width > 500
+    assert sorted(path.name for path in out.iterdir()) == [
+        "config.json",
+        "curves.png",
+        "log.csv",
+        "model.keras",
+    ]
+
+    good = tmp_path / "grey.png"
+    good.write_bytes(encoded("L").read())
+    status, printed, err = run(capsys, "predict", out, good, data / "dog" / "0.jpg", "--top", "1")
+    assert status == 1
+    assert printed.count("cat") + printed.count("dog") == 1
+    assert err.count("0.jpg") == 1
+    assert run(capsys, "predict", out / "model.keras", good)[0] == 0
+
+
+@pytest.mark.every_backend
+def test_other_models_are_no_classifiers(capsys, tmp_path):
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(tmp_path / "dense.keras")
+    status, _, err = run(capsys, "predict", tmp_path / "dense.keras", "a.jpg")
+    assert status == 2
+    assert "wanted a model from images to classes" in err

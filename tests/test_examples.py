@@ -1,0 +1,27 @@
+"""The examples run as their first lines say."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+from test_data import write_folder
+
+import keras_nasnet
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.mark.slow
+def test_finetune(tmp_path):
+    write_folder(tmp_path / "photos", ["cat", "dog"])
+    weights = tmp_path / "mobile.weights.h5"
+    keras_nasnet.NASNetMobile(weights=None).save_weights(weights)
+    out = tmp_path / "finetuned.keras"
+    command = [sys.executable, EXAMPLES / "finetune.py", tmp_path / "photos"]
+    command += ["--weights", weights, "--size", "32", "--epochs", "1", "--out", out]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "everything" in result.stdout
+    assert keras.saving.load_model(out).output_shape == (None, 2)
