@@ -41,10 +41,12 @@ package: $(VENV)/installed
 	cd build && wheel/bin/python -c "import keras_nasnet; print(keras_nasnet.NASNET_A.name, keras_nasnet.__version__)"
 	cd build && wheel/bin/keras-nasnet info NASNetMobile
 
-# Writes the versions of the current environments to constraints.txt.
+# Writes the versions that the three environments hold to constraints.txt.
 lock:
 	for backend in tensorflow jax torch; do $(MAKE) .venv/$$backend/installed BACKEND=$$backend; done
-	.venv/tensorflow/bin/python -m pip freeze --exclude-editable --path .venv/*/lib/python3*/site-packages | sed 's/+cpu$$//' | sort -fu > constraints.txt
+	for backend in tensorflow jax torch; do .venv/$$backend/bin/pip freeze --exclude-editable; done \
+		| sed 's/+cpu$$//' | sort -fu > build/constraints.txt
+	mv build/constraints.txt constraints.txt
 
 clean:
 	rm -rf .venv build dist *.egg-info

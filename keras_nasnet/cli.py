@@ -267,7 +267,8 @@ def _predict(options) -> int:
         for name, probability in result:
             table.add_row(str(image), name, f"{probability:.1%}")
             image = ""
-        table.add_section()
+        if options.top > 1:
+            table.add_section()
     if table.rows:
         console.print(table)
     for error in unreadable:
