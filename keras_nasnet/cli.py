@@ -13,7 +13,8 @@ from rich.table import Table
 
 from keras_nasnet.catalog import GENOTYPES, MODELS, network_of
 from keras_nasnet.genotype import Genotype
-from keras_nasnet.plan import NASNetConfig, summarize
+from keras_nasnet.plan import NASNetConfig
+from keras_nasnet.summary import summarize
 
 BACKENDS = ("tensorflow", "jax", "torch")
 

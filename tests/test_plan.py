@@ -8,7 +8,8 @@ from test_genotype import random_genotype
 
 from keras_nasnet.catalog import MODELS, NASNET_A, network_of
 from keras_nasnet.network import build
-from keras_nasnet.plan import NASNetConfig, plan, summarize
+from keras_nasnet.plan import NASNetConfig, plan
+from keras_nasnet.summary import summarize
 
 
 def totals(config, **options):

@@ -15,7 +15,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """
 
     def call(self, inputs, training=None, mask=None):
-        if keras.config.backend() != "tensorflow" or (training and self.trainable):
+        if (training and self.trainable) or not self._has_fused_kernel():
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
 
@@ -28,3 +28,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
             epsilon=self.epsilon,
             is_training=False,
         )[0]
+
+    def _has_fused_kernel(self):
+        types = (self.compute_dtype, self.variable_dtype)
+        return keras.config.backend() == "tensorflow" and types in (
+            ("float32", "float32"),
+            ("float16", "float32"),
+            ("bfloat16", "float32"),
+        )

@@ -1,0 +1,80 @@
+"""How far our numbers are from those of others, as a share of the reference's range.
+
+Beside keras.applications: the published networks with the same random weights, batch 3. Beside the
+float64 NumPy cells of `tests/reference.py`. One weight file at several sizes.
+
+    KERAS_BACKEND=tensorflow python benchmarks/agreement.py
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import keras_nasnet
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+import reference
+from conftest import images, randomize, relative_difference, weights_of
+
+NATIVE = {"NASNetMobile": 224, "NASNetLarge": 331}
+
+
+def beside_keras_applications(path: Path) -> None:
+    for name, native in NATIVE.items():
+        for include_top, size in ((True, (native, native)), (False, (97, 65)), (False, (201, 333))):
+            options = {"input_shape": (*size, 3), "include_top": include_top}
+            options["classifier_activation"] = None
+            theirs = getattr(keras.applications, name)(weights=None, **options)
+            randomize(theirs).save_weights(path)
+            ours = getattr(keras_nasnet, name)(weights=path, pool_padding="zeros", **options)
+            x = images(3, *size, 3)
+            wanted = theirs.predict(x, batch_size=3, verbose=0)
+            difference = relative_difference(ours.predict(x, batch_size=3, verbose=0), wanted)
+            top = "with top" if include_top else "without top"
+            print(f"{name} {top} {size[0]} x {size[1]}: {difference:.1e}", flush=True)
+            keras.utils.clear_session()
+
+
+def beside_numpy() -> None:
+    cells = {
+        1: ("normal", keras_nasnet.NASNET_A.normal, reference.normal_cell),
+        2: ("reduction", keras_nasnet.NASNET_A.reduction, reference.reduction_cell),
+    }
+    for strides, (name, spec, cell) in cells.items():
+        for size in ((32, 32), (33, 47), (56, 41)):
+            layer = keras_nasnet.Cell(spec, 44, strides)
+            current, previous = images(2, *size, 88), images(2, *size, 264, seed=1)
+            layer([current, previous])
+            weights = reference.Weights.of(randomize(layer))
+            wanted = cell(current.astype("float64"), previous.astype("float64"), weights, 1e-3)
+            difference = relative_difference(layer([current, previous], training=False), wanted)
+            print(f"{name} cell {size[0]} x {size[1]}, NumPy: {difference:.1e}", flush=True)
+
+
+def one_file_at_every_size(path: Path) -> None:
+    randomize(keras_nasnet.NASNetMobile(weights=None)).save_weights(path)
+    dynamic = keras_nasnet.NASNetMobile((None, None, 3), weights=path)
+    values = weights_of(dynamic)
+    for size in ((224, 224), (331, 331), (97, 65)):
+        static = keras_nasnet.NASNetMobile((*size, 3), weights=path)
+        same = all(map(np.array_equal, values, weights_of(static)))
+        x = images(2, *size, 3)
+        difference = np.abs(dynamic.predict(x, verbose=0) - static.predict(x, verbose=0)).max()
+        print(
+            f"NASNetMobile {size[0]} x {size[1]}: variables as at (None, None, 3): {same}, "
+            f"greatest difference of outputs {difference:.1e}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    print(f"Keras {keras.__version__} on {keras.config.backend()}")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.weights.h5"
+        if keras.config.backend() != "torch":  # keras.applications refuses Mobile there
+            beside_keras_applications(path)
+        beside_numpy()
+        one_file_at_every_size(path)
