@@ -8,6 +8,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 import keras
@@ -206,8 +207,6 @@ def _folder(folder: Path) -> Source:
 
 
 def _import(module: str, extra: str):
-    from importlib import import_module
-
     try:
         return import_module(module)
     except ModuleNotFoundError:

@@ -88,16 +88,15 @@ class Classifier:
             or with the error if it cannot be decoded.
         """
         images = list(images)
+        batch_size = min(batch_size, len(images))
         for start in range(0, len(images), batch_size):
             batch = images[start : start + batch_size]
             loaded = [self._load(image) for image in batch]
             good = [pixels for pixels in loaded if isinstance(pixels, np.ndarray)]
             scores = iter(self._scores(good, batch_size) if good else ())
             for image, pixels in zip(batch, loaded, strict=True):
-                yield (
-                    image,
-                    self._best(next(scores), top) if isinstance(pixels, np.ndarray) else pixels,
-                )
+                is_read = isinstance(pixels, np.ndarray)
+                yield image, self._best(next(scores), top) if is_read else pixels
 
     def _load(self, image) -> np.ndarray | UnreadableImageError:
         try:
@@ -108,7 +107,7 @@ class Classifier:
     def _scores(self, images, batch_size) -> np.ndarray:
         batch = preprocess_input(np.stack(images))
         # Always a full batch: a backend compiles once for each size.
-        padding = ((0, min(batch_size, batch_size - len(batch))), (0, 0), (0, 0), (0, 0))
+        padding = ((0, batch_size - len(batch)), (0, 0), (0, 0), (0, 0))
         return self.model.predict_on_batch(np.pad(batch, padding))[: len(batch)]
 
     def _best(self, scores, top) -> list[tuple[str, float]]:

@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 
@@ -29,29 +30,25 @@ def NASNetMobile(
     classes=1000,
     classifier_activation="softmax",
     name="nasnet_mobile",
-    *,
-    dropout_rate=0.0,
-    pool_padding="same",
-    batch_norm_momentum=None,
+    **options,
 ) -> keras.Model:
     """NASNet-A (4 @ 1056): 5.3M parameters, 564M multiply-adds, made for 224 x 224.
 
-    Published top-1 on ImageNet 74.0% (Zoph et al. 2018, table 3). Arguments as in `NASNet`.
+    Published top-1 on ImageNet 74.0% (Zoph et al. 2018, table 3). Arguments
+    and `options` (`dropout_rate`, `pool_padding`, `batch_norm_momentum`) as in `NASNet`.
     """
     return build_model(
         MODELS["NASNetMobile"],
         "NASNetMobile",
-        input_shape=input_shape,
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        dropout_rate=dropout_rate,
-        pool_padding=pool_padding,
-        batch_norm_momentum=batch_norm_momentum,
+        input_shape,
+        include_top,
+        weights,
+        input_tensor,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+        **options,
     )
 
 
@@ -64,29 +61,25 @@ def NASNetLarge(
     classes=1000,
     classifier_activation="softmax",
     name="nasnet_large",
-    *,
-    dropout_rate=0.0,
-    pool_padding="same",
-    batch_norm_momentum=None,
+    **options,
 ) -> keras.Model:
     """NASNet-A (6 @ 4032): 88.9M parameters, 23.8B multiply-adds, made for 331 x 331.
 
-    Published top-1 on ImageNet 82.7% (Zoph et al. 2018, table 2). Arguments as in `NASNet`.
+    Published top-1 on ImageNet 82.7% (Zoph et al. 2018, table 2). Arguments
+    and `options` (`dropout_rate`, `pool_padding`, `batch_norm_momentum`) as in `NASNet`.
     """
     return build_model(
         MODELS["NASNetLarge"],
         "NASNetLarge",
-        input_shape=input_shape,
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        dropout_rate=dropout_rate,
-        pool_padding=pool_padding,
-        batch_norm_momentum=batch_norm_momentum,
+        input_shape,
+        include_top,
+        weights,
+        input_tensor,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+        **options,
     )
 
 
@@ -99,30 +92,25 @@ def NASNetCIFAR(
     classes=10,
     classifier_activation="softmax",
     name="nasnet_cifar",
-    *,
-    dropout_rate=0.0,
-    pool_padding="same",
-    batch_norm_momentum=None,
+    **options,
 ) -> keras.Model:
     """NASNet-A (6 @ 768) with a stem for small images: 3.4M parameters, made for 32 x 32.
 
     Published error on CIFAR-10 3.41% (Zoph et al. 2018, table 1). No weights are published.
-    Arguments as in `NASNet`.
+    Arguments and `options` (`dropout_rate`, `pool_padding`, `batch_norm_momentum`) as in `NASNet`.
     """
     return build_model(
         MODELS["NASNetCIFAR"],
         "NASNetCIFAR",
-        input_shape=input_shape,
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        dropout_rate=dropout_rate,
-        pool_padding=pool_padding,
-        batch_norm_momentum=batch_norm_momentum,
+        input_shape,
+        include_top,
+        weights,
+        input_tensor,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+        **options,
     )
 
 
@@ -142,9 +130,7 @@ def NASNet(
     classes=1000,
     classifier_activation="softmax",
     name="nasnet",
-    dropout_rate=0.0,
-    pool_padding="same",
-    batch_norm_momentum=None,
+    **options,
 ) -> keras.Model:
     """A network of any genotype, "NASNet-A (4 @ 1056)" in the paper's notation.
 
@@ -173,6 +159,7 @@ def NASNet(
             network of other classes: the classifier is then a new one, and one line is logged.
         classifier_activation: `"softmax"` (default), or None for logits.
         name: str.
+        options: the following, which `NASNetMobile` and the other factories take too.
         dropout_rate: float in [0, 1), default 0. Before the classifier; 0.5 in the paper.
         pool_padding: `"same"` (default) as the authors' code, `"zeros"` as keras.applications,
             which counts zeros at the border of pools with stride 2. Published weights were
@@ -186,6 +173,7 @@ def NASNet(
 
     Raises:
         ValueError: if an argument is out of range or a weight file does not fit.
+        FileNotFoundError: if `weights` is the path of no file.
         ConnectionError: if published weights cannot be downloaded.
 
     Reference:
@@ -203,24 +191,21 @@ def NASNet(
     return build_model(
         config,
         None,
-        input_shape=input_shape,
-        include_top=include_top,
-        weights=weights,
-        input_tensor=input_tensor,
-        pooling=pooling,
-        classes=classes,
-        classifier_activation=classifier_activation,
-        name=name,
-        dropout_rate=dropout_rate,
-        pool_padding=pool_padding,
-        batch_norm_momentum=batch_norm_momentum,
+        input_shape,
+        include_top,
+        weights,
+        input_tensor,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+        **options,
     )
 
 
 def build_model(
     config: NASNetConfig,
     published_as=None,
-    *,
     input_shape=None,
     include_top=True,
     weights=None,
@@ -229,6 +214,7 @@ def build_model(
     classes=None,
     classifier_activation="softmax",
     name=None,
+    *,
     dropout_rate=0.0,
     pool_padding="same",
     batch_norm_momentum=None,
@@ -248,6 +234,10 @@ def build_model(
         raise ValueError(
             'weights: "imagenet" is published for NASNetMobile and NASNetLarge only; '
             "allowed here are None and the path of a file"
+        )
+    if weights not in (None, "imagenet") and not Path(weights).is_file():
+        raise FileNotFoundError(
+            f"weights: {weights} is no file; allowed are None, 'imagenet' and the path of one"
         )
     if pooling not in (None, "avg", "max"):
         raise ValueError(f"pooling: {pooling!r} is not known; allowed are None, 'avg', 'max'")

@@ -61,7 +61,10 @@ def test_help_teaches(capsys):
         (["train", "--data", "nowhere", "--out", "{tmp}/run"], "nowhere is no folder"),
         (["train", "--data", "digits", "--out", "{tmp}"], "is there already; name a new folder"),
         (["train", "--data", "digits", "--out", "{tmp}/run", "--epochs", "0"], "epochs.*got 0"),
-        (["train", "--data", "digits", "--out", "{tmp}/run", "--weights", "x"], "No such file"),
+        (
+            ["train", "--data", "digits", "--out", "{tmp}/run", "--weights", "x"],
+            "weights: x is no file",
+        ),
         (["predict", "{tmp}/absent", "a.jpg"], "is no run folder, no .keras file and none of"),
         (["predict", "{tmp}/genotype.json", "a.jpg"], "cannot be loaded as a Keras model"),
         (["predict", "NASNetMobile", "a.jpg", "--top", "0"], "--top: wanted at least 1"),
