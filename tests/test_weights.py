@@ -40,9 +40,13 @@ def forget_names(path):
         file.visititems(lambda name, item: item.attrs.pop("name", None))
 
 
-@pytest.mark.parametrize("include_top", [True, False])
-def test_files_of_keras_applications(tmp_path, include_top):
-    theirs = randomize(applications_nasnet(include_top, classes=10))
+def remove_classifier(path):
+    with h5py.File(path, "r+") as file:
+        file.attrs["layer_names"] = [n for n in file.attrs["layer_names"] if n != "predictions"]
+
+
+def test_files_of_keras_applications(tmp_path):
+    theirs = randomize(applications_nasnet(classes=10))
     x = images(3, 64, 64, 3)
     wanted = theirs.predict(x, verbose=0)
     write_legacy(theirs, tmp_path / "legacy.h5")
@@ -53,7 +57,7 @@ def test_files_of_keras_applications(tmp_path, include_top):
     theirs.save_weights(tmp_path / "unnamed.weights.h5")
     forget_names(tmp_path / "unnamed.weights.h5")
     theirs.save(tmp_path / "model.keras")
-    model = like_applications(input_shape=(64, 64, 3), include_top=include_top, classes=10)
+    model = like_applications(input_shape=(64, 64, 3), classes=10)
     first = None
     for path in sorted(tmp_path.iterdir()):
         randomize(model, seed=1)
@@ -61,6 +65,11 @@ def test_files_of_keras_applications(tmp_path, include_top):
         first = first or weights_of(model)
         assert_same_weights(model, first)
     assert relative_difference(model.predict(x, verbose=0), wanted) <= 1e-5
+    remove_classifier(tmp_path / "legacy.h5")
+    backbone = like_applications(
+        input_shape=(64, 64, 3), include_top=False, weights=tmp_path / "legacy.h5"
+    )
+    assert_same_weights(backbone, first[: len(backbone.weights)])
 
 
 @every_backend

@@ -7,6 +7,7 @@ from conftest import images, randomize, relative_difference, tiny, weights_of
 
 import keras_nasnet
 from keras_nasnet import NASNET_A
+from keras_nasnet.layers.initializer import skip_initialization
 
 every_backend = pytest.mark.every_backend
 NATIVE = {"NASNetMobile": 224, "NASNetLarge": 331}
@@ -36,9 +37,13 @@ def like_applications(**options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NATIVE)
 @pytest.mark.parametrize(
-    "include_top, size", [(True, None), (False, (97, 65)), (False, (201, 333))]
+    "name, include_top, size",
+    [
+        ("NASNetMobile", True, None),
+        ("NASNetMobile", False, (97, 65)),
+        ("NASNetLarge", False, (97, 65)),
+    ],
 )
 def test_published_networks_are_those_of_keras_applications(tmp_path, name, include_top, size):
     shape = (*(size or (NATIVE[name],) * 2), 3)
@@ -211,5 +216,6 @@ def test_list_models():
     ],
 )
 def test_parameters_of_the_built_models(name, include_top, params):
-    model = getattr(keras_nasnet, name)(weights=None, include_top=include_top)
+    with skip_initialization():
+        model = getattr(keras_nasnet, name)(weights=None, include_top=include_top)
     assert model.count_params() == params

@@ -61,7 +61,9 @@ def _unzip(stream) -> io.BytesIO:
 
 
 def _weight_file(file: h5py.File) -> WeightFile:
-    file.id.links.visit(_refuse_link, info=True)
+    link = file.id.links.visit(_link_to_elsewhere, info=True)
+    if link is not None:
+        raise ValueError(f"{link} is a link to elsewhere")
     root = file.get("model_weights", file)
     names = _attribute_list(root, "layer_names")
     if names:
@@ -104,9 +106,8 @@ def _walk_groups(
         yield from _walk_groups(child, names)
 
 
-def _refuse_link(name: bytes, link: h5py.h5l.LinkInfo) -> None:
-    if link.type != h5py.h5l.TYPE_HARD:
-        raise ValueError(f"{name.decode()} is a link to elsewhere")
+def _link_to_elsewhere(name: bytes, link: h5py.h5l.LinkInfo) -> str | None:
+    return None if link.type == h5py.h5l.TYPE_HARD else name.decode()
 
 
 def _dataset(group: h5py.Group, name: str) -> h5py.Dataset:
