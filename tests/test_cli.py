@@ -89,7 +89,6 @@ def test_a_bad_genotype_is_named_with_its_file(capsys, tmp_path):
     assert "bad.json: reduction cell: block 0, right edge: unknown operation" in err
 
 
-@pytest.mark.every_backend
 def test_train_and_predict(capsys, tmp_path):
     """A folder with a broken image, trained on for two epochs and classified."""
     data, out = tmp_path / "data", tmp_path / "run"

@@ -52,7 +52,6 @@ list(Classifier.load({str(tmp_path / "run")!r}).classify(data[0].items))
     assert "tensorflow" not in imported_by(code)
 
 
-@pytest.mark.every_backend
 def test_keras_loads_a_model_after_the_import_alone(tmp_path):
     from conftest import tiny
 
