@@ -27,7 +27,7 @@ class FanOut(keras.initializers.VarianceScaling):
     """Uniform of variance `2 / fan_out`.
 
     The variance is that of slim's nasnet.py; drawing its truncated normal instead takes three
-    times as long, 2 s more for NASNetLarge.
+    times as long, about 1 s more for NASNetLarge.
 
     Args:
         seed: int or None, as in `keras.initializers.VarianceScaling`.

@@ -10,7 +10,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` over channels last, for inference one operation.
 
     Keras spells inference out in seven operations under TensorFlow; its fused kernel is one, which
-    nearly halves the time to trace NASNetLarge and is faster to run (`benchmarks/`). Training, and
+    takes a third off the time to trace NASNetLarge. Training, and
     the other backends, whose compilers fuse, are Keras's.
     """
 
