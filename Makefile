@@ -2,6 +2,7 @@
 BACKEND ?= tensorflow
 PYTHON ?= python3
 TESTS ?= $(if $(filter tensorflow,$(BACKEND)),,-m every_backend)
+EXTRAS := $(BACKEND),data,plot,$(if $(filter tensorflow,$(BACKEND)),dev,test)
 
 VENV := .venv/$(BACKEND)
 BIN := $(VENV)/bin
@@ -18,14 +19,14 @@ help:
 
 $(VENV)/installed: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[$(BACKEND),data,plot,dev]"
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	touch $@
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/installed
-	$(BIN)/pytest $(TESTS)
+	$(BIN)/pytest --numprocesses auto --dist worksteal $(TESTS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .

@@ -8,7 +8,7 @@ import keras
 
 from keras_nasnet.catalog import MODELS, network_of
 from keras_nasnet.genotype import Genotype
-from keras_nasnet.layers.initializer import skip_initialization
+from keras_nasnet.layers.variable import skip_initialization
 from keras_nasnet.network import build
 from keras_nasnet.plan import MIN_INPUT_SIZE, NASNetConfig
 from keras_nasnet.weights.download import fetch

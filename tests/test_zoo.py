@@ -7,7 +7,7 @@ from conftest import images, randomize, relative_difference, tiny, weights_of
 
 import keras_nasnet
 from keras_nasnet import NASNET_A
-from keras_nasnet.layers.initializer import skip_initialization
+from keras_nasnet.layers.variable import skip_initialization
 
 every_backend = pytest.mark.every_backend
 NATIVE = {"NASNetMobile": 224, "NASNetLarge": 331}

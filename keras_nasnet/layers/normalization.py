@@ -2,16 +2,18 @@
 
 import keras
 
+from keras_nasnet.layers.variable import UnscopedVariables
+
 register = keras.saving.register_keras_serializable("keras_nasnet")
 
 
 @register
-class BatchNormalization(keras.layers.BatchNormalization):
+class BatchNormalization(UnscopedVariables, keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` over channels last, for inference one operation.
 
     Keras spells inference out in seven operations under TensorFlow; its fused kernel is one, which
-    takes a third off the time to trace NASNetLarge. Training, and
-    the other backends, whose compilers fuse, are Keras's.
+    takes a third off the time to trace NASNetLarge. Training, and the other backends, whose
+    compilers fuse, are Keras's.
     """
 
     def call(self, inputs, training=None, mask=None):

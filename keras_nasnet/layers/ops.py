@@ -9,15 +9,15 @@ import keras
 from keras import layers, ops
 
 from keras_nasnet import operation
-from keras_nasnet.layers.initializer import FanOut
 from keras_nasnet.layers.normalization import BatchNormalization, register
+from keras_nasnet.layers.variable import FanOut, UnscopedVariables
 
 
 def _pair(value):
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
-class _Unit(layers.Layer):
+class _Unit(UnscopedVariables, layers.Layer):
     """What the layers here share: filters and the settings of batch normalization."""
 
     def __init__(self, filters, *, batch_norm_momentum=0.9997, batch_norm_epsilon=1e-3, **kwargs):

@@ -1,0 +1,69 @@
+"""How variables are made: under which name, and with what in them."""
+
+import math
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import keras
+import numpy as np
+
+_skipped = ContextVar("initialization_skipped", default=False)
+
+
+@contextmanager
+def skip_initialization() -> Iterator[None]:
+    """Kernels built in this context start as zeros: random numbers for 85 million weights take
+    seconds, and are wasted where a weight file is loaded next.
+    """
+    token = _skipped.set(True)
+    try:
+        yield
+    finally:
+        _skipped.reset(token)
+
+
+class UnscopedVariables:
+    """Mixin for layers: under TensorFlow, variables are named `kernel`, not `cell_07/.../kernel`.
+
+    TensorFlow compiles the operation that makes a variable anew for each name: 1 ms for each of
+    NASNetLarge's 1546. Keras's own `Variable.path` is whole all the same.
+    """
+
+    def add_weight(self, *args, **kwargs):
+        if keras.config.backend() != "tensorflow":
+            return super().add_weight(*args, **kwargs)
+        import tensorflow as tf
+
+        with tf.name_scope(""):
+            return super().add_weight(*args, **kwargs)
+
+
+@keras.saving.register_keras_serializable("keras_nasnet")
+class FanOut(keras.initializers.Initializer):
+    """Uniform of variance `2 / fan_out`, the variance of slim's nasnet.py.
+
+    Drawn by NumPy: for hundreds of small kernels that is faster than a backend's random numbers,
+    and every backend starts from the same ones.
+
+    Args:
+        seed: int; None (default) for one from Python's `random`, which
+            `keras.utils.set_random_seed` sets.
+    """
+
+    def __init__(self, seed=None):
+        self.seed = random.getrandbits(32) if seed is None else seed
+
+    def __call__(self, shape, dtype=None):
+        if _skipped.get():
+            return keras.ops.zeros(shape, dtype)
+        *kernel_size, _, filters = shape
+        limit = np.sqrt(3 * 2 / (math.prod(kernel_size) * filters), dtype="float32")
+        values = np.random.Generator(np.random.SFC64(self.seed)).random(shape, "float32")
+        values *= 2 * limit
+        values -= limit
+        return keras.ops.convert_to_tensor(values, dtype)
+
+    def get_config(self):
+        return {"seed": self.seed}
