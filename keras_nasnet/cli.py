@@ -14,6 +14,7 @@ from rich.table import Table
 from keras_nasnet.catalog import GENOTYPES, MODELS, network_of
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.plan import NASNetConfig
+from keras_nasnet.recipe import RECIPES, Recipe, recipe
 from keras_nasnet.summary import summarize
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_info(commands)
     _add_train(commands)
+    _add_recipes(commands)
     _add_predict(commands)
     return parser
 
@@ -162,73 +164,162 @@ def _add_train(commands):
         "train",
         _train,
         "train a classifier, from scratch or from weights",
-        "keras-nasnet train --data photos/ --model NASNetMobile --weights imagenet --out run",
+        "keras-nasnet train --data photos/ --model NASNetMobile --weights imagenet --out run\n"
+        "  keras-nasnet train --data digits --set epochs=3 augmentation= --out run\n"
+        "  keras-nasnet train --resume run",
     )
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--out", metavar="RUN", help="folder to write, not there yet")
+    place.add_argument("--resume", metavar="RUN", help="folder of a run to go on with")
     parser.add_argument(
         "--data",
-        required=True,
         metavar="DATA",
         help="digits, tfds:NAME, or a folder with a folder of images for each class "
         "(or train and validation folders of such)",
     )
     _add_network(parser, ["--model"])
-    parser.set_defaults(model="NASNetCIFAR")
-    parser.add_argument(
-        "--out", required=True, metavar="RUN", help="folder to write, not there yet"
-    )
     parser.add_argument(
         "--weights", metavar="FILE", help="start from a weight file, or from imagenet"
     )
     parser.add_argument(
         "--input-size", type=_size, metavar="N", help="N or HEIGHTxWIDTH; default: the model's"
     )
-    parser.add_argument("--epochs", type=int, default=10, help="default: %(default)s")
-    parser.add_argument("--batch-size", type=int, default=32, help="default: %(default)s")
     parser.add_argument(
-        "--learning-rate", type=float, default=0.025, help="at the start; default: %(default)s"
+        "--recipe",
+        metavar="NAME",
+        help=f"{', '.join(RECIPES)}; default: finetune with --weights, else search-child",
     )
+    _add_set(parser)
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument(
+        "--devices", type=int, default=1, help="to split batches over; default: %(default)s"
+    )
+    parser.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        default=300.0,
+        metavar="S",
+        help="between checkpoints within an epoch; default: %(default)g",
+    )
+
+
+def _add_set(parser):
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change settings of the recipe (see keras-nasnet recipes)",
+    )
+
+
+def _recipe(name: str, changes: list[str]) -> Recipe:
+    pairs = [change.partition("=") for change in changes]
+    for setting, separator, _ in pairs:
+        if not separator:
+            raise ValueError(f"--set: wanted NAME=VALUE, got {setting!r}")
+    return recipe(name, **{setting: value for setting, _, value in pairs})
 
 
 def _train(options) -> int:
-    config, out = _config(options), Path(options.out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"--out: {out} is there already; name a new folder")
+    run, resume = Path(options.resume or options.out), options.resume is not None
+    new_job = None if resume else _new_job(options)
+    if not resume and run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise ValueError(f"--out: {run} is there already; name a new folder")
     _choose_backend()
-    import keras
-
     from keras_nasnet.data import open_data
-    from keras_nasnet.train import CURVES, LOG, MODEL, Settings, train
-    from keras_nasnet.zoo import build_model
+    from keras_nasnet.train import Job, StoppedError, train
 
-    settings = Settings(
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        seed=options.seed,
-    )
-    keras.utils.set_random_seed(options.seed)
-    data = open_data(options.data, options.seed)
-    size = options.input_size or (config.input_size, config.input_size)
-    model = build_model(
-        config,
-        options.model if config == MODELS.get(options.model) else None,
-        input_shape=(*size, 3),
-        weights=options.weights,
-        classes=len(data[0].class_names),
-    )
-    print(
-        f"{len(data[0]):,} images to train on, {len(data[1]):,} to validate with, "
-        f"{len(data[0].class_names)} classes; {model.count_params():,} parameters"
-    )
-    history = train(model, data, out, settings).history
-    print(f"best validation accuracy {max(history['val_accuracy']):.2%}")
-    written = [name for name in (MODEL, LOG, CURVES) if (out / name).exists()]
-    print(f"{out}: {', '.join(written)}")
+    job = Job.of_run(run) if resume else Job(**new_job)
+    data = open_data(job.data, job.seed)
+    console.print(_plan_of_training(job, data))
+    try:
+        train(job, data, run, resume=resume, checkpoint_s=options.checkpoint_seconds)
+    except (FloatingPointError, StoppedError) as stop:
+        print(f"\nkeras-nasnet: {stop}", file=sys.stderr)
+        return 130 if isinstance(stop, StoppedError) else 1
+    print(f"{run}: {', '.join(sorted(path.name for path in run.iterdir()))}")
     unreadable = [message for source in data for message in source.unreadable.values()]
     for message in unreadable:
         print(f"left out: {message}", file=sys.stderr)
     return 1 if unreadable else 0
+
+
+def _new_job(options) -> dict:
+    if options.data is None:
+        raise ValueError("--data: say what to train on")
+    config = _config(options)
+    if options.devices < 1:
+        raise ValueError(f"--devices: wanted at least 1, got {options.devices}")
+    name = options.recipe or ("finetune" if options.weights else "search-child")
+    return {
+        "config": config,
+        "recipe": _recipe(name, options.set),
+        "data": options.data,
+        "size": options.input_size or (config.input_size, config.input_size),
+        "seed": options.seed,
+        "weights": options.weights,
+        "devices": options.devices,
+    }
+
+
+def _plan_of_training(job, data) -> Table:
+    """What is about to happen, before it does."""
+    training, validation = data
+    recipe, classes = job.recipe, len(training.class_names)
+    steps = recipe.epochs * max(1, len(training) // recipe.batch_size)
+    rows = summarize(replace(job.config, classes=classes), job.size)
+    table = Table(show_header=False)
+    name = f"{job.config.genotype.name or 'NASNet'} ({job.config.num_cells} @ "
+    table.add_row("network", f"{name}{job.config.penultimate_filters})")
+    table.add_row("images", f"{len(training):,} to train on, {len(validation):,} to validate with")
+    table.add_row("classes", f"{classes}")
+    table.add_row("input", f"{job.size[0]} x {job.size[1]}")
+    table.add_row("parameters", f"{sum(row.params for row in rows):,}")
+    table.add_row("multiply-adds", f"{sum(row.mult_adds for row in rows):,}")
+    table.add_row("steps", f"{steps:,} of {recipe.batch_size} images in {recipe.epochs} epochs")
+    table.add_row(
+        "learning rate",
+        f"{recipe.scaled_learning_rate:.4g} at first, {recipe.schedule} "
+        f"({recipe.learning_rate:g} x {recipe.batch_size} / {recipe.base_batch_size})",
+    )
+    table.add_row("augmentation", ", ".join(recipe.augmentation) or "none")
+    return table
+
+
+def _add_recipes(commands):
+    parser = _command(
+        commands,
+        "recipes",
+        _recipes,
+        "print the recipes of training, each value with its source",
+        "keras-nasnet recipes cifar10 --set epochs=60",
+    )
+    parser.add_argument("recipe", nargs="?", metavar="NAME", help=f"one of {', '.join(RECIPES)}")
+    _add_set(parser)
+
+
+def _recipes(options) -> int:
+    if options.recipe is None:
+        if options.set:
+            raise ValueError("--set: name the recipe that it changes")
+        table = Table("setting", *RECIPES)
+        for name in RECIPES["cifar10"]:
+            table.add_row(name, *(_text(choices[name].value) for choices in RECIPES.values()))
+    else:
+        changed = {change.partition("=")[0] for change in options.set}
+        values = _recipe(options.recipe, options.set)
+        table = Table("setting", "value", "source")
+        for name, choice in RECIPES[options.recipe].items():
+            source = "--set" if name in changed else choice.source
+            table.add_row(name, _text(getattr(values, name)), source)
+    console.print(table)
+    return 0
+
+
+def _text(value) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else f"{value}"
 
 
 def _add_predict(commands):

@@ -3,10 +3,20 @@
 import keras
 from keras import layers
 
-from keras_nasnet.layers import Cell, ConvolutionUnit
+from keras_nasnet.layers import (
+    AuxiliaryHead,
+    Cell,
+    ConvolutionUnit,
+    ScheduledDropPath,
+    TrainingStep,
+)
+from keras_nasnet.layers.auxiliary import AuxiliaryModel
 from keras_nasnet.plan import NASNetConfig, plan
 
 CLASSIFIER = "predictions"
+AUXILIARY = "auxiliary"
+AUXILIARY_WEIGHT = 0.4  # slim nasnet.py
+TRAINING_STEP = "training_step"
 
 
 def build(
@@ -18,6 +28,10 @@ def build(
     classes=None,
     classifier_activation="softmax",
     dropout_rate=0.0,
+    drop_path_rate=0.0,
+    drop_path_steps=None,
+    drop_path_schedule="linear",
+    auxiliary=False,
     name=None,
 ) -> keras.Model:
     """Builds the network on an image tensor.
@@ -30,6 +44,10 @@ def build(
         classes: int, outputs of the classifier; the config's by default.
         classifier_activation: as in `keras.layers.Dense`; `None` for logits.
         dropout_rate: float in [0, 1), before the classifier.
+        drop_path_rate, drop_path_steps, drop_path_schedule: as `rate`, `num_steps` and `schedule`
+            in `ScheduledDropPath`; 0 for none.
+        auxiliary: bool or float. Whether an `AuxiliaryHead` is trained with, and with what weight
+            of its loss; only with top.
         name: str or None.
 
     Returns:
@@ -50,21 +68,29 @@ def build(
         **batch_norm,
     )
     states = [stem(image)]
+    step = TrainingStep(name=TRAINING_STEP)(image) if drop_path_rate else None
+    head_inputs = None
     for placement in plan(config):
         layout = placement.layout
+        drop_path = drop_path_rate and ScheduledDropPath(
+            drop_path_rate, placement.depth_ratio, drop_path_steps, drop_path_schedule
+        )
         cell = Cell(
             layout.spec,
             layout.filters,
             layout.strides,
             layout.previous_strides,
             pool_padding=config.pool_padding,
+            drop_path=drop_path or None,
             name=placement.name,
             **batch_norm,
         )
         inputs = states[placement.current]
         if placement.previous is not None:
             inputs = [inputs, states[placement.previous]]
-        states.append(cell(inputs))
+        if placement.name == "reduction_cell_1":
+            head_inputs = states[placement.current]
+        states.append(cell(inputs, step=step) if drop_path else cell(inputs))
 
     x = layers.Activation("relu", name="relu")(states[-1])
     if include_top:
@@ -83,4 +109,14 @@ def build(
     elif pooling == "max":
         x = layers.GlobalMaxPooling2D(data_format="channels_last", name="max_pool")(x)
     sources = keras.utils.get_source_inputs(image)
-    return keras.Model(sources[0] if len(sources) == 1 else sources, x, name=name)
+    sources = sources[0] if len(sources) == 1 else sources
+    if not auxiliary:
+        return keras.Model(sources, x, name=name)
+    head = AuxiliaryHead(
+        classes or config.classes,
+        classifier_activation,
+        AUXILIARY_WEIGHT if auxiliary is True else auxiliary,
+        name=AUXILIARY,
+        **batch_norm,
+    )
+    return AuxiliaryModel(sources, [x, head(head_inputs)], name=name)

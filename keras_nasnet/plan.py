@@ -13,6 +13,12 @@ from keras_nasnet.genotype import CURRENT, PREVIOUS, Block, CellSpec, Edge, Geno
 NUM_STAGES = 3  # normal cells at three resolutions, a reduction cell between them
 POOL_PADDINGS = ("same", "zeros")
 MIN_INPUT_SIZE = 32
+DROP_PATH_SCHEDULES = {  # what each multiplies the rate by
+    "linear": ("depth", "step"),  # Zoph et al. 2018, section 4
+    "depth": ("depth",),
+    "step": ("step",),
+    "constant": (),
+}
 
 PoolPadding = Literal["same", "zeros"]
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from keras_nasnet import layers, zoo  # noqa: F401  layers: so that Keras knows them
 from keras_nasnet.catalog import MODELS
-from keras_nasnet.data import UnreadableImageError, load_image
-from keras_nasnet.imagenet import imagenet_classes, preprocess_input
+from keras_nasnet.data import UnreadableImageError, load_image, normalize
+from keras_nasnet.imagenet import imagenet_classes
 from keras_nasnet.train import CONFIG, MODEL
 
 
@@ -21,12 +21,19 @@ class Classifier:
         model: `keras.Model` from images of -1 to 1 to probabilities `(batch, classes)`.
         class_names: list of str; None for ImageNet's if there are 1000 classes, else numbers.
         size: `(height, width)` that images are resized to; None for the model's own.
+        normalization: as in `keras_nasnet.data.Batches`, None (default) for images from -1 to 1.
 
     Raises:
         ValueError: if the model is no such classifier, or takes any size and none is given.
     """
 
-    def __init__(self, model: keras.Model, class_names: Sequence[str] | None = None, size=None):
+    def __init__(
+        self,
+        model: keras.Model,
+        class_names: Sequence[str] | None = None,
+        size=None,
+        normalization=None,
+    ):
         if len(model.input_shape) != 4 or len(model.output_shape) != 2:
             raise ValueError(
                 "wanted a model from images to classes, got one from "
@@ -43,6 +50,7 @@ class Classifier:
             raise ValueError("the model takes images of any size: say which to resize them to")
         self.model = model
         self.class_names = list(class_names)
+        self.normalization = normalization
 
     @classmethod
     def load(cls, source, size=None) -> "Classifier":
@@ -71,7 +79,8 @@ class Classifier:
         config = {}
         if (file.parent / CONFIG).is_file():
             config = json.loads((file.parent / CONFIG).read_text())
-        return cls(model, config.get("class_names"), size or config.get("size"))
+        size = size or config.get("size")
+        return cls(model, config.get("class_names"), size, config.get("normalization"))
 
     def classify(
         self, images: Iterable, top=5, batch_size=16
@@ -105,7 +114,7 @@ class Classifier:
             return error
 
     def _scores(self, images, batch_size) -> np.ndarray:
-        batch = preprocess_input(np.stack(images))
+        batch = normalize(np.stack(images), self.normalization)
         # Always a full batch: a backend compiles once for each size.
         padding = ((0, batch_size - len(batch)), (0, 0), (0, 0), (0, 0))
         return self.model.predict_on_batch(np.pad(batch, padding))[: len(batch)]

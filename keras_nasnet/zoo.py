@@ -35,7 +35,7 @@ def NASNetMobile(
     """NASNet-A (4 @ 1056): 5.3M parameters, 564M multiply-adds, made for 224 x 224.
 
     Published top-1 on ImageNet 74.0% (Zoph et al. 2018, table 3). Arguments
-    and `options` (`dropout_rate`, `pool_padding`, `batch_norm_momentum`) as in `NASNet`.
+    and `options` (`dropout_rate`, `drop_path_rate`, `auxiliary`, ...) as in `NASNet`.
     """
     return build_model(
         MODELS["NASNetMobile"],
@@ -66,7 +66,7 @@ def NASNetLarge(
     """NASNet-A (6 @ 4032): 88.9M parameters, 23.8B multiply-adds, made for 331 x 331.
 
     Published top-1 on ImageNet 82.7% (Zoph et al. 2018, table 2). Arguments
-    and `options` (`dropout_rate`, `pool_padding`, `batch_norm_momentum`) as in `NASNet`.
+    and `options` (`dropout_rate`, `drop_path_rate`, `auxiliary`, ...) as in `NASNet`.
     """
     return build_model(
         MODELS["NASNetLarge"],
@@ -97,7 +97,7 @@ def NASNetCIFAR(
     """NASNet-A (6 @ 768) with a stem for small images: 3.4M parameters, made for 32 x 32.
 
     Published error on CIFAR-10 3.41% (Zoph et al. 2018, table 1). No weights are published.
-    Arguments and `options` (`dropout_rate`, `pool_padding`, `batch_norm_momentum`) as in `NASNet`.
+    Arguments and `options` (`dropout_rate`, `drop_path_rate`, `auxiliary`, ...) as in `NASNet`.
     """
     return build_model(
         MODELS["NASNetCIFAR"],
@@ -160,6 +160,16 @@ def NASNet(
         classifier_activation: `"softmax"` (default), or None for logits.
         name: str.
         options: the following, which `NASNetMobile` and the other factories take too.
+        drop_path_rate: float in [0, 1), default 0. The rate of `ScheduledDropPath` in the last
+            cell at the end of training; 0.4 for CIFAR-10 and 0.3 for NASNetLarge in the authors'
+            code. Training steps are counted in the model's weight `training_step/step`, one a
+            batch, also where gradients are accumulated.
+        drop_path_steps: int > 0, training steps until that rate.
+        drop_path_schedule: `"linear"` (default), or for comparison `"depth"`, `"step"` or
+            `"constant"`, see `ScheduledDropPath`.
+        auxiliary: bool, default False. Whether training adds the loss of an auxiliary head, with
+            a weight of 0.4 or the float given; needs a fixed input size and the classifier.
+            `predict`, `evaluate` and exports are without it.
         dropout_rate: float in [0, 1), default 0. Before the classifier; 0.5 in the paper.
         pool_padding: `"same"` (default) as the authors' code, `"zeros"` as keras.applications,
             which counts zeros at the border of pools with stride 2. Published weights were
@@ -215,6 +225,10 @@ def build_model(
     classifier_activation="softmax",
     name=None,
     *,
+    drop_path_rate=0.0,
+    drop_path_steps=None,
+    drop_path_schedule="linear",
+    auxiliary=False,
     dropout_rate=0.0,
     pool_padding="same",
     batch_norm_momentum=None,
@@ -245,6 +259,8 @@ def build_model(
         raise ValueError(f"dropout_rate: wanted [0, 1), got {dropout_rate!r}")
     if type(classes) is not int or classes < 1:
         raise ValueError(f"classes: wanted an integer of at least 1, got {classes!r}")
+    if auxiliary and not include_top:
+        raise ValueError("auxiliary: the auxiliary head needs include_top=True")
     config = replace(config, pool_padding=pool_padding)
     if batch_norm_momentum is not None:
         config = replace(config, batch_norm_momentum=batch_norm_momentum)
@@ -262,6 +278,10 @@ def build_model(
             classes=classes,
             classifier_activation=classifier_activation,
             dropout_rate=dropout_rate,
+            drop_path_rate=drop_path_rate,
+            drop_path_steps=drop_path_steps,
+            drop_path_schedule=drop_path_schedule,
+            auxiliary=auxiliary,
             name=name,
         )
     if weights:

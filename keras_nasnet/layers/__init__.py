@@ -1,6 +1,17 @@
 """Keras layers: the cell, its operations, and what they are made of."""
 
+from keras_nasnet.layers.auxiliary import AuxiliaryHead
 from keras_nasnet.layers.cell import Cell
+from keras_nasnet.layers.drop_path import ScheduledDropPath, TrainingStep
 from keras_nasnet.layers.ops import ConvolutionUnit, FactorizedReduction, Operation, Pool
 
-__all__ = ["Cell", "ConvolutionUnit", "FactorizedReduction", "Operation", "Pool"]
+__all__ = [
+    "AuxiliaryHead",
+    "Cell",
+    "ConvolutionUnit",
+    "FactorizedReduction",
+    "Operation",
+    "Pool",
+    "ScheduledDropPath",
+    "TrainingStep",
+]

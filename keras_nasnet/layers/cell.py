@@ -27,10 +27,13 @@ class Cell(keras.layers.Layer):
         pool_padding: `"same"` (default) or `"zeros"`, see `Pool`.
         batch_norm_momentum: float, default 0.9997.
         batch_norm_epsilon: float, default 1e-3.
+        drop_path: `ScheduledDropPath` of the output of every operation that is no identity, or
+            None (default).
 
     Call arguments:
         inputs: `[current, previous]`, float tensors `(batch, height, width, channels)`, or the
             current state alone, which then stands in for the previous one.
+        step: int scalar, training steps so far, for `drop_path`; by default that counts its own.
 
     Returns:
         Float tensor `(batch, ceil(height / strides), ceil(width / strides), channels)`.
@@ -49,6 +52,7 @@ class Cell(keras.layers.Layer):
         pool_padding="same",
         batch_norm_momentum=0.9997,
         batch_norm_epsilon=1e-3,
+        drop_path=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -59,11 +63,16 @@ class Cell(keras.layers.Layer):
         self.pool_padding = pool_padding
         self.batch_norm_momentum = batch_norm_momentum
         self.batch_norm_epsilon = batch_norm_epsilon
+        if isinstance(drop_path, dict):
+            drop_path = keras.saving.deserialize_keras_object(drop_path)
+        self.drop_path = drop_path
         self.operations = {}
 
-    def build(self, input_shape):
-        self._check_sizes(*_shapes(input_shape))
-        for stage in self._layout(input_shape).stages:
+    def build(self, inputs_shape, step_shape=None):
+        self._check_sizes(*_shapes(inputs_shape))
+        if self.drop_path is not None:
+            self.drop_path.build(inputs_shape, step_shape)
+        for stage in self._layout(inputs_shape).stages:
             if not operation_steps(stage.op, stage.channels, self.filters, stage.strides):
                 continue  # an identity with nothing to change is no layer
             operation = Operation(
@@ -79,8 +88,10 @@ class Cell(keras.layers.Layer):
             operation.build((None, None, None, stage.channels))
             self.operations[stage.name] = operation
 
-    def call(self, inputs, training=None):
+    def call(self, inputs, step=None, training=None):
         current, *previous = inputs if isinstance(inputs, list | tuple) else [inputs]
+        drops_paths = self.drop_path is not None and training
+        drop_rate = self.drop_path.next_rate(step) if drops_paths else None
 
         def apply(name, state):
             if name not in self.operations:
@@ -89,7 +100,10 @@ class Cell(keras.layers.Layer):
             return self.operations[name].call(state, training=training)
 
         def edge(name, edge, state):
-            return apply(name, state)
+            output = apply(name, state)
+            if drop_rate is None or edge.op == "identity":
+                return output
+            return self.drop_path.drop(output, drop_rate)
 
         def combine(name, block, left, right):
             return left + right if block.combine == "add" else ops.concatenate([left, right], -1)
@@ -106,10 +120,10 @@ class Cell(keras.layers.Layer):
         states = apply("current", current), apply("previous", *previous) if previous else current
         return walk(self.spec, states, edge, combine, concat)
 
-    def compute_output_shape(self, input_shape):
-        shape = _shapes(input_shape)[0]
+    def compute_output_shape(self, inputs_shape, step_shape=None):
+        shape = _shapes(inputs_shape)[0]
         sizes = (None if size is None else -(-size // self.strides) for size in shape[1:3])
-        return (shape[0], *sizes, self._layout(input_shape).output_channels)
+        return (shape[0], *sizes, self._layout(inputs_shape).output_channels)
 
     def _check_sizes(self, current, previous=None):
         for size, other in zip(current[1:3], (previous or current)[1:3], strict=True):
@@ -141,6 +155,7 @@ class Cell(keras.layers.Layer):
             "pool_padding": self.pool_padding,
             "batch_norm_momentum": self.batch_norm_momentum,
             "batch_norm_epsilon": self.batch_norm_epsilon,
+            "drop_path": self.drop_path and keras.saving.serialize_keras_object(self.drop_path),
         }
 
 

@@ -9,6 +9,7 @@ import keras
 from keras import layers, ops
 
 from keras_nasnet import operation
+from keras_nasnet.device import is_mirrored
 from keras_nasnet.layers.normalization import BatchNormalization, register
 from keras_nasnet.layers.variable import FanOut, UnscopedVariables
 
@@ -39,6 +40,7 @@ class _Unit(UnscopedVariables, layers.Layer):
             momentum=self.batch_norm_momentum,
             epsilon=self.batch_norm_epsilon,
             dtype=self.dtype_policy,
+            synchronized=is_mirrored(),
             name="batch_normalization",
         )
 

@@ -12,6 +12,7 @@ from keras_nasnet.weights.download import matches
 from keras_nasnet.weights.hdf5 import WeightFile, open_weights
 
 CLASSIFIER = "predictions"
+OF_TRAINING = ("auxiliary", "training_step")  # a file or a model may lack them
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,8 @@ def load_weights(model: keras.Model, path, *, file_hash=None, new_classifier=Fal
     Recognised by content, not by name: this package's models as Keras saves them (`.weights.h5`,
     `.keras`), and keras.applications' NASNetMobile and NASNetLarge, with or without top (legacy
     `.h5`, whole or weights only, and the `.weights.h5` and `.keras` of Keras 3). A model without
-    classifier leaves the file's out.
+    classifier leaves the file's out. The auxiliary head and the training step are loaded where
+    file and model have them, and left as they are otherwise.
 
     Args:
         model: from `NASNetMobile` and the other factories.
@@ -46,6 +48,7 @@ def load_weights(model: keras.Model, path, *, file_hash=None, new_classifier=Fal
             found = {k: v for k, v in found.items() if not k.startswith(f"{CLASSIFIER}/")}
         elif new_classifier:
             _leave_classifier(path, variables, found)
+        _leave_parts_of_training(variables, found)
         arrays = _check_and_read(variables, found)
     for name, array in arrays.items():
         variables[name].assign(array)
@@ -74,7 +77,12 @@ def _by_variable(file: WeightFile, variables) -> dict[str, h5py.Dataset]:
         paths = keras_applications.variable_paths(names)
         return _pair(file.layers, dict(zip(file.layers, paths.values(), strict=True)))
     if own.keys() & file.layers.keys() - {CLASSIFIER}:
-        layers = {k: v for k, v in file.layers.items() if not k.endswith("/seed_generator")}
+        layers = {
+            name: datasets
+            for name, datasets in file.layers.items()
+            if not name.endswith("/seed_generator")
+            and (name in own or name.partition("/")[0] not in OF_TRAINING)
+        }
         own.setdefault(CLASSIFIER, [f"{CLASSIFIER}/kernel", f"{CLASSIFIER}/bias"])
         return _pair(layers, own)
     names = {name: name for name in file.layers}
@@ -86,7 +94,9 @@ def _by_variable(file: WeightFile, variables) -> dict[str, h5py.Dataset]:
 
 def _known_order(file: WeightFile, variables) -> list[str]:
     """The layers of keras.applications' model of the same structure, as many as the file has."""
-    backbone = {path for path in variables if not path.startswith(f"{CLASSIFIER}/")}
+    backbone = {
+        path for path in variables if path.partition("/")[0] not in (CLASSIFIER, *OF_TRAINING)
+    }
     for order in keras_applications.layer_orders().values():
         names = order[:-1]  # without classifier
         paths = keras_applications.variable_paths(names).values()
@@ -127,6 +137,20 @@ def _leave_classifier(path, variables, found) -> None:
             found.pop(key, None)
 
 
+def _leave_parts_of_training(variables, found) -> None:
+    """Takes what only one side has, or for another number of classes, out of both dictionaries."""
+    for part in OF_TRAINING:
+        ours, theirs = (
+            {key: tuple(value.shape) for key, value in side.items() if key.startswith(f"{part}/")}
+            for side in (variables, found)
+        )
+        if ours != theirs:
+            for key in ours:
+                del variables[key]
+            for key in theirs:
+                del found[key]
+
+
 def _check_and_read(variables, found) -> dict[str, np.ndarray]:
     missing, unknown = variables.keys() - found.keys(), found.keys() - variables.keys()
     if missing or unknown:
@@ -144,7 +168,8 @@ def _check_and_read(variables, found) -> dict[str, np.ndarray]:
             )
     arrays = {}
     for path, dataset in found.items():
-        arrays[path] = np.asarray(dataset, dtype="float32")
+        is_float = keras.backend.is_float_dtype(variables[path].dtype)
+        arrays[path] = np.asarray(dataset, "float32" if is_float else variables[path].dtype)
         if not np.isfinite(arrays[path]).all():
             raise ValueError(f"{dataset.name}, for {path}, has values that are not finite")
     return arrays

@@ -1,0 +1,59 @@
+"""Data parallel training over the devices of one machine, by what each backend has."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+
+
+@contextmanager
+def data_parallel(num_devices: int) -> Iterator[None]:
+    """Models made, compiled and fitted in this context split each batch over devices.
+
+    Under TensorFlow by `tf.distribute.MirroredStrategy`, with batch normalization over the whole
+    batch; under JAX by `keras.distribution.DataParallel`, which sees the whole batch anyway.
+
+    Args:
+        num_devices: int >= 1; 1 changes nothing.
+
+    Raises:
+        ValueError: if there are not as many devices, or the backend is torch, which has its own
+            launcher.
+    """
+    if num_devices == 1:
+        yield
+    elif keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        names = [device.name for device in _first(devices, num_devices)]
+        with tf.distribute.MirroredStrategy(names).scope():
+            yield
+    elif keras.config.backend() == "jax":
+        devices = _first(keras.distribution.list_devices(), num_devices)
+        before = keras.distribution.distribution()
+        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
+        try:
+            yield
+        finally:
+            keras.distribution.set_distribution(before)
+    else:
+        raise ValueError(
+            f"devices: wanted 1 under {keras.config.backend()}, got {num_devices}; "
+            "tensorflow and jax train on several"
+        )
+
+
+def is_mirrored() -> bool:
+    """Whether TensorFlow splits batches over devices here."""
+    if keras.config.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync > 1
+
+
+def _first(devices, num_devices):
+    if len(devices) < num_devices:
+        raise ValueError(f"devices: wanted at most {len(devices)}, got {num_devices}")
+    return devices[:num_devices]

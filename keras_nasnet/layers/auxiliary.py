@@ -1,0 +1,151 @@
+"""The auxiliary head of training, and the model that trains with it."""
+
+import keras
+from keras import layers, ops
+
+from keras_nasnet.layers.normalization import register
+from keras_nasnet.layers.ops import ConvolutionUnit
+
+POOL_SIZE, POOL_STRIDES = 5, 3
+PROJECTION_FILTERS, FULL_MAP_FILTERS = 128, 768  # slim nasnet.py, _build_aux_head
+
+
+@register
+class AuxiliaryHead(layers.Layer):
+    """A second classifier on a feature map in the middle of the network, for training.
+
+    ReLU, 5x5 average pool with stride 3, 1x1 convolution to 128, a convolution over the whole map
+    to 768, dense; batch normalization after both convolutions.
+
+    Args:
+        classes: int, number of classes.
+        activation: as in `keras.layers.Dense`, that of the main classifier. Default softmax.
+        loss_weight: float > 0, default 0.4: weight of its loss beside the main one.
+        batch_norm_momentum, batch_norm_epsilon: floats, as in `keras.layers.BatchNormalization`.
+
+    Call arguments:
+        inputs: float tensor `(batch, height, width, channels)`, height and width known and at
+            least 5.
+
+    Returns:
+        float32 tensor `(batch, classes)`.
+
+    Raises:
+        ValueError: if the map is smaller than the pool or of unknown size.
+
+    Reference:
+        slim nasnet.py, `_build_aux_head`.
+    """
+
+    def __init__(
+        self,
+        classes,
+        activation="softmax",
+        loss_weight=0.4,
+        *,
+        batch_norm_momentum=0.9997,
+        batch_norm_epsilon=1e-3,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not loss_weight > 0:
+            raise ValueError(f"auxiliary: wanted a loss weight > 0, got {loss_weight!r}")
+        self.classes = classes
+        self.activation = keras.activations.get(activation)
+        self.loss_weight = loss_weight
+        self.batch_norm = {
+            "batch_norm_momentum": batch_norm_momentum,
+            "batch_norm_epsilon": batch_norm_epsilon,
+        }
+
+    def build(self, input_shape):
+        size = input_shape[1:3]
+        if None in size or min(size) < POOL_SIZE:
+            raise ValueError(
+                f"auxiliary: its convolution spans a map of fixed size, at least {POOL_SIZE} x "
+                f"{POOL_SIZE} after the second stage; with this input_shape the map is "
+                f"{size[0]} x {size[1]}"
+            )
+        settings = self.batch_norm | {"dtype": self.dtype_policy}
+        self.projection = ConvolutionUnit(
+            PROJECTION_FILTERS, 1, relu=False, name="projection", **settings
+        )
+        pooled = [(side - POOL_SIZE) // POOL_STRIDES + 1 for side in size]
+        self.full_map = ConvolutionUnit(
+            FULL_MAP_FILTERS, pooled, padding="valid", name="full_map", **settings
+        )
+        self.classifier = layers.Dense(
+            self.classes, self.activation, dtype="float32", name="classifier"
+        )
+        self.projection.build((None, None, None, input_shape[-1]))
+        self.full_map.build((None, None, None, PROJECTION_FILTERS))
+        self.classifier.build((None, FULL_MAP_FILTERS))
+
+    def call(self, inputs, training=None):
+        x = ops.average_pool(
+            ops.relu(inputs), POOL_SIZE, POOL_STRIDES, "valid", data_format="channels_last"
+        )
+        x = self.projection(x, training=training)
+        x = ops.relu(self.full_map(x, training=training))
+        return self.classifier(ops.squeeze(x, (1, 2)))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.classes)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "classes": self.classes,
+            "activation": keras.activations.serialize(self.activation),
+            "loss_weight": self.loss_weight,
+            **self.batch_norm,
+        }
+
+
+@register
+class AuxiliaryModel(keras.Model):
+    """A functional model that trains with an auxiliary head and is without it otherwise.
+
+    It is made from two outputs, the classifier's and that of an `AuxiliaryHead`, and shows the
+    first alone. In a training step of `fit` and `train_on_batch` the loss of the second on the
+    same labels is added with the head's weight; metrics are those of the first. As a part of
+    another model, which is not compiled itself, it trains without the head.
+    """
+
+    def __init__(self, inputs, outputs, name=None, **kwargs):
+        super().__init__(inputs, outputs, name=name, **kwargs)
+        self.output_names = self.output_names[:1]
+
+    @property
+    def output(self):
+        return self.outputs[0]
+
+    @property
+    def output_shape(self):
+        return self.output.shape
+
+    def call(self, inputs, training=None, mask=None):
+        predictions, auxiliary = super().call(inputs, training=training, mask=mask)
+        return (predictions, auxiliary) if training and self.compiled else predictions
+
+    def compute_output_spec(self, inputs, training=None, mask=None):
+        return super().compute_output_spec(inputs, training=training, mask=mask)[0]
+
+    def compute_output_shape(self, input_shape):
+        return super().compute_output_shape(input_shape)[0]
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        if not isinstance(y_pred, tuple):
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        predictions, auxiliary = y_pred
+        loss = super().compute_loss(x, y, predictions, sample_weight, training)
+        # Not `super().compute_loss` again: regularization counts once.
+        return loss + self._head.loss_weight * self._compile_loss(y, auxiliary, sample_weight)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        predictions = y_pred[0] if isinstance(y_pred, tuple) else y_pred
+        return super().compute_metrics(x, y, predictions, sample_weight)
+
+    @property
+    def _head(self):
+        return next(layer for layer in self.layers if isinstance(layer, AuxiliaryHead))

@@ -1,0 +1,144 @@
+"""ScheduledDropPath, and the count of training steps that its schedule follows."""
+
+import keras
+from keras import ops
+
+from keras_nasnet.layers.normalization import register
+from keras_nasnet.plan import DROP_PATH_SCHEDULES
+
+
+@register
+class TrainingStep(keras.layers.Layer):
+    """Counts training steps: one a call with `training=True`, none at inference.
+
+    Call arguments:
+        inputs: any tensor; it only tells where in the network the step is counted.
+
+    Returns:
+        int32 scalar, the training steps before this one.
+    """
+
+    def build(self, input_shape):
+        self.step = self.add_weight(
+            name="step",
+            shape=(),
+            dtype="int32",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+
+    def call(self, inputs, training=None):
+        following = self.step + 1
+        if training:
+            self.step.assign(following)
+        return following - 1
+
+    def compute_output_spec(self, inputs, training=None):
+        return keras.KerasTensor((), "int32")
+
+
+@register
+class ScheduledDropPath(keras.layers.Layer):
+    """Drops a whole path per example, more often deeper in the network and later in training.
+
+    At training step `t` the drop rate is `rate * depth_ratio * min(1, t / num_steps)`; surviving
+    examples are divided by the keep rate, so that the expectation stays. Identity at inference.
+
+    Args:
+        rate: float in [0, 1). Drop rate of the last cell once `num_steps` have passed.
+        depth_ratio: float in (0, 1], default 1. `(cell + 1) / num_cells`.
+        num_steps: int > 0, training steps until the full rate; may be None (default) for the
+            schedules that do not follow the step.
+        schedule: `"linear"` (default), as above; for comparison `"depth"` without the last
+            factor, `"step"` without the depth, `"constant"` with neither.
+        seed: int or None (default).
+
+    Call arguments:
+        inputs: float tensor `(batch, ...)`.
+        step: int scalar, training steps so far. By default the layer counts its own, one each
+            call with `training=True`; the count is one of its weights.
+
+    Returns:
+        Tensor of the same shape and dtype.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Reference:
+        Zoph et al. 2018, arXiv:1707.07012, section 4; the rule is that of slim's nasnet_utils.py.
+    """
+
+    def __init__(
+        self, rate, depth_ratio=1.0, num_steps=None, schedule="linear", seed=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        if schedule not in DROP_PATH_SCHEDULES:
+            raise ValueError(
+                f"schedule: {schedule!r} is not known; allowed are {', '.join(DROP_PATH_SCHEDULES)}"
+            )
+        if not 0 <= rate < 1:
+            raise ValueError(f"rate: wanted [0, 1), got {rate!r}")
+        if not 0 < depth_ratio <= 1:
+            raise ValueError(f"depth_ratio: wanted (0, 1], got {depth_ratio!r}")
+        if num_steps is None and "step" in DROP_PATH_SCHEDULES[schedule]:
+            raise ValueError(
+                f"num_steps: wanted an integer > 0 for schedule {schedule!r}, got None"
+            )
+        if num_steps is not None and num_steps < 1:
+            raise ValueError(f"num_steps: wanted an integer > 0, got {num_steps!r}")
+        self.rate = rate
+        self.depth_ratio = depth_ratio
+        self.num_steps = num_steps
+        self.schedule = schedule
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.counter = None
+
+    def build(self, inputs_shape, step_shape=None):
+        if step_shape is None:
+            self.counter = TrainingStep(name="training_step")
+            self.counter.build(inputs_shape)
+
+    def call(self, inputs, step=None, training=None):
+        if not training:
+            return inputs
+        return self.drop(inputs, self.next_rate(step))
+
+    def next_rate(self, step=None):
+        """The drop rate of a training call at `step`, or at the layer's own step, which it counts.
+
+        Returns:
+            float32 scalar.
+        """
+        if step is None:
+            step = self.counter.call(None, training=True)
+        factors = DROP_PATH_SCHEDULES[self.schedule]
+        rate = ops.convert_to_tensor(
+            self.rate * (self.depth_ratio if "depth" in factors else 1.0), "float32"
+        )
+        if "step" in factors:
+            rate = rate * ops.minimum(1.0, ops.cast(step, "float32") / self.num_steps)
+        return rate
+
+    def drop(self, inputs, rate):
+        """Drops examples of `inputs` at a `rate` of [0, 1), a scalar; a new draw at each call."""
+        shape = (ops.shape(inputs)[0], *[1] * (len(inputs.shape) - 1))
+        keep = ops.cast(
+            keras.random.uniform(shape, dtype="float32", seed=self.seed_generator) >= rate,
+            "float32",
+        )
+        return inputs * ops.stop_gradient(ops.cast(keep / (1.0 - rate), inputs.dtype))
+
+    def compute_output_shape(self, inputs_shape, step_shape=None):
+        return inputs_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "rate": self.rate,
+            "depth_ratio": self.depth_ratio,
+            "num_steps": self.num_steps,
+            "schedule": self.schedule,
+            "seed": self.seed,
+        }

@@ -1,0 +1,77 @@
+"""What a run shows of itself: a CSV file, TensorBoard's logs, a picture of the curves."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_nasnet.atomic import replace_file
+
+
+class Log:
+    """Rows of a run, one an epoch, in a CSV file and, where tensorboardX is installed, its logs.
+
+    Args:
+        run: path of the run folder.
+        csv_name, tensorboard_name: str, of the file and the folder in it.
+        num_epochs: int, how many rows of a file that is there are kept: those of the epochs that
+            the checkpoint to go on from has behind it.
+    """
+
+    def __init__(self, run: Path, csv_name: str, tensorboard_name: str, num_epochs: int = 0):
+        self.path = run / csv_name
+        self.rows: list[dict[str, Any]] = []
+        if num_epochs and self.path.exists():
+            with self.path.open(newline="") as file:
+                rows = [{k: _number(v) for k, v in row.items()} for row in csv.DictReader(file)]
+            self.rows = rows[:num_epochs]
+        self._writer = None
+        try:
+            from tensorboardX import SummaryWriter
+        except ModuleNotFoundError:
+            return
+        purge_step = self.rows[-1]["step"] + 1 if self.rows else 0
+        self._writer = SummaryWriter(str(run / tensorboard_name), purge_step=purge_step)
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Adds an epoch's row; `step` and `epoch` are among its keys."""
+        self.rows.append({key: _number(str(value)) for key, value in row.items()})
+        replace_file(self.path, self._write)
+        if self._writer is not None:
+            for key, value in self.rows[-1].items():
+                if key not in ("epoch", "step"):
+                    self._writer.add_scalar(key, value, row["step"])
+            self._writer.flush()
+
+    def best(self, key: str) -> float:
+        """The greatest value of a column, -1 if there are no rows."""
+        return max((row[key] for row in self.rows), default=-1.0)
+
+    def _write(self, path: Path) -> None:
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.rows[0])
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.isdigit() else float(text)
+
+
+def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draws loss and accuracy over the epochs; without matplotlib, nothing."""
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        return
+    figure = Figure((9, 3.5), layout="constrained")
+    epochs = np.array([row["epoch"] + 1 for row in rows])
+    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        axes.plot(epochs, [row[name] for row in rows], label="training")
+        axes.plot(epochs, [row[f"val_{name}"] for row in rows], label="validation")
+        axes.set(xlabel="epoch", title=name)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    replace_file(path, lambda beside: figure.savefig(beside, dpi=120))
