@@ -32,8 +32,9 @@ def save_checkpoint(model: keras.Model, path: Path, step: int) -> None:
         with h5py.File(beside, "r+") as file:
             group = file.create_group(GROUP)
             group.attrs["step"] = step
-            for i, variable in enumerate(model.metrics_variables):
-                group[str(i)] = keras.ops.convert_to_numpy(variable)
+            for name, variables in _unsaved(model).items():
+                for i, variable in enumerate(variables):
+                    group[f"{name}/{i}"] = keras.ops.convert_to_numpy(variable)
 
     try:
         replace_file(path, write)
@@ -56,8 +57,22 @@ def load_checkpoint(model: keras.Model, path: Path) -> tuple[int, list[np.ndarra
     try:
         with h5py.File(path, "r") as file:
             step = int(file[GROUP].attrs["step"])
-            metrics = [file[GROUP][str(i)][()] for i in range(len(file[GROUP]))]
+            values = {name: _arrays(file[GROUP].get(name, ())) for name in _unsaved(model)}
         model.load_weights(path)
     except (OSError, KeyError, ValueError) as error:
         raise ValueError(f"{path} is no checkpoint of this run: {error}") from error
-    return step, metrics
+    for variable, value in zip(_unsaved(model)["random"], values["random"], strict=True):
+        variable.assign(value)
+    return step, values["metrics"]
+
+
+def _unsaved(model: keras.Model) -> dict[str, list[keras.Variable]]:
+    """The variables that `keras.Model.save_weights` leaves out."""
+    return {
+        "random": [v for v in model.variables if v.name == "seed_generator_state"],
+        "metrics": model.metrics_variables,
+    }
+
+
+def _arrays(group) -> list[np.ndarray]:
+    return [group[str(i)][()] for i in range(len(group))]
