@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 _MODULES = {  # where each public name lives
     "genotype": ("Block", "CellSpec", "Edge", "Genotype"),
     "catalog": ("NASNET_A",),
-    "layers": ("Cell",),
+    "layers": ("Cell", "ScheduledDropPath"),
     "zoo": ("NASNet", "NASNetCIFAR", "NASNetLarge", "NASNetMobile", "list_models"),
     "weights.load": ("load_weights",),
     "imagenet": ("decode_predictions", "preprocess_input"),
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from keras_nasnet.imagenet import decode_predictions as decode_predictions
     from keras_nasnet.imagenet import preprocess_input as preprocess_input
     from keras_nasnet.layers import Cell as Cell
+    from keras_nasnet.layers import ScheduledDropPath as ScheduledDropPath
     from keras_nasnet.weights.load import load_weights as load_weights
     from keras_nasnet.zoo import NASNet as NASNet
     from keras_nasnet.zoo import NASNetCIFAR as NASNetCIFAR

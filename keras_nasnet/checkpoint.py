@@ -1,14 +1,12 @@
 """The state of a run in one file: weights, optimizer, random states, metrics, step."""
 
+import zipfile
 from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 
 from keras_nasnet.atomic import replace_file
-
-GROUP = "run"  # beside what `keras.Model.save_weights` writes
 
 
 def save_checkpoint(model: keras.Model, path: Path, step: int) -> None:
@@ -16,31 +14,27 @@ def save_checkpoint(model: keras.Model, path: Path, step: int) -> None:
 
     Args:
         model: whose weights, optimizer (with moving averages), random states and metrics are kept.
-        path: of a file that ends in `.weights.h5`.
+        path: of an `.npz` file.
         step: int, training steps so far.
 
     Raises:
         FloatingPointError: if a weight is not finite; the file is as it was.
         OSError: if it cannot be written; the file is as it was.
     """
-    for variable in model.trainable_variables:
-        if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
+    arrays = {
+        f"{part}/{i}": keras.ops.convert_to_numpy(variable)
+        for part, variables in _state(model).items()
+        for i, variable in enumerate(variables)
+    }
+    for i, variable in enumerate(model.variables):
+        if not np.isfinite(arrays[f"model/{i}"]).all():
             raise FloatingPointError(f"{variable.path} has values that are not finite")
-
-    def write(beside: Path) -> None:
-        model.save_weights(beside)
-        with h5py.File(beside, "r+") as file:
-            group = file.create_group(GROUP)
-            group.attrs["step"] = step
-            for name, variables in _unsaved(model).items():
-                for i, variable in enumerate(variables):
-                    group[f"{name}/{i}"] = keras.ops.convert_to_numpy(variable)
-
     try:
-        replace_file(path, write)
-    except (OSError, RuntimeError) as error:  # h5py has both for a full disk
+        replace_file(path, lambda beside: np.savez(beside, step=step, **arrays))
+    except OSError as error:
         raise OSError(
-            f"{path} could not be written: {error}. What was there before is whole."
+            f"{path} could not be written: {error.strerror or error}. What was there before is "
+            "whole."
         ) from error
 
 
@@ -48,31 +42,36 @@ def load_checkpoint(model: keras.Model, path: Path) -> tuple[int, list[np.ndarra
     """Loads what `save_checkpoint` wrote into a model compiled in the same way.
 
     Returns:
-        The step, and the values of the metrics' variables.
+        The step, and the values of the metrics' variables, which a model has once it was called.
 
     Raises:
-        ValueError: if the file is damaged or of another model.
+        ValueError: if the file is damaged or of another model; the model is as it was.
     """
     model.optimizer.build(model.trainable_variables)
+    state = _state(model)
     try:
-        with h5py.File(path, "r") as file:
-            step = int(file[GROUP].attrs["step"])
-            values = {name: _arrays(file[GROUP].get(name, ())) for name in _unsaved(model)}
-        model.load_weights(path)
-    except (OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} is no checkpoint of this run: {error}") from error
-    for variable, value in zip(_unsaved(model)["random"], values["random"], strict=True):
-        variable.assign(value)
-    return step, values["metrics"]
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files}
+        step = int(arrays.pop("step"))
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is no checkpoint: {error}") from error
+    metrics = [arrays.pop(name) for name in list(arrays) if name.startswith("metrics/")]
+    variables = {
+        f"{part}/{i}": variable
+        for part in ("model", "optimizer")
+        for i, variable in enumerate(state[part])
+    }
+    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+    if shapes != {name: array.shape for name, array in arrays.items()}:
+        raise ValueError(f"{path} is a checkpoint of another model")
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+    return step, metrics
 
 
-def _unsaved(model: keras.Model) -> dict[str, list[keras.Variable]]:
-    """The variables that `keras.Model.save_weights` leaves out."""
+def _state(model: keras.Model) -> dict[str, list[keras.Variable]]:
     return {
-        "random": [v for v in model.variables if v.name == "seed_generator_state"],
+        "model": model.variables,  # the states of random generators too
+        "optimizer": model.optimizer.variables,
         "metrics": model.metrics_variables,
     }
-
-
-def _arrays(group) -> list[np.ndarray]:
-    return [group[str(i)][()] for i in range(len(group))]

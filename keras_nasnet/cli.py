@@ -178,6 +178,7 @@ def _add_train(commands):
         "(or train and validation folders of such)",
     )
     _add_network(parser, ["--model"])
+    parser.set_defaults(model="NASNetCIFAR")
     parser.add_argument(
         "--weights", metavar="FILE", help="start from a weight file, or from imagenet"
     )
@@ -304,7 +305,7 @@ def _recipes(options) -> int:
     if options.recipe is None:
         if options.set:
             raise ValueError("--set: name the recipe that it changes")
-        table = Table("setting", *RECIPES)
+        table = Table("setting", *(name.replace("-", "-\n") for name in RECIPES))
         for name in RECIPES["cifar10"]:
             table.add_row(name, *(_text(choices[name].value) for choices in RECIPES.values()))
     else:

@@ -25,7 +25,7 @@ from keras_nasnet.recipe import Recipe
 from keras_nasnet.report import Log, draw_curves
 from keras_nasnet.zoo import build_model
 
-MODEL, CONFIG, CHECKPOINT = "model.keras", "config.json", "checkpoint.weights.h5"
+MODEL, CONFIG, CHECKPOINT = "model.keras", "config.json", "checkpoint.npz"
 LOG, CURVES, TENSORBOARD = "log.csv", "curves.png", "tensorboard"
 TIMED_STEPS = range(5, 15)  # after the first ones, which compile
 
@@ -107,7 +107,7 @@ def train(
     """Trains a classifier and writes a run folder.
 
     The folder holds `config.json`; `log.csv`, TensorBoard's logs and `curves.png`, with a row or
-    point an epoch; `checkpoint.weights.h5`, from which the run goes on as if it had never stopped;
+    point an epoch; `checkpoint.npz`, from which the run goes on as if it had never stopped;
     `model.keras`, of the epoch with the best validation accuracy. Files are written beside and
     replaced.
 
@@ -136,7 +136,7 @@ def train(
             f"batch_size: wanted a multiple of the {job.devices} devices, got {recipe.batch_size}"
         )
     keras.utils.set_random_seed(job.seed)
-    normalization = _write_config(job, training, run, resume)
+    normalization = _normalization(job, training, run, resume)
     settings = {"normalization": normalization, "one_hot": True}
     batches = Batches(
         training,
@@ -157,6 +157,8 @@ def train(
     with data_parallel(job.devices):
         model = make_model(job, len(training.class_names), total_steps)
         compile_model(model, recipe, steps_per_epoch)
+    if not resume:
+        _write_config(job, training.class_names, normalization, run)
     checkpoint = run / CHECKPOINT
     step, metrics = 0, []
     if resume and checkpoint.exists():
@@ -188,6 +190,7 @@ def train(
         with _stopped_by_signals(callback):
             model.fit(
                 batches.stream(step),
+                shuffle=False,
                 initial_epoch=epoch,
                 epochs=last_epoch,
                 steps_per_epoch=steps_per_epoch - within,
@@ -260,20 +263,21 @@ def learning_rate(recipe: Recipe, steps_per_epoch: int):
     return keras.optimizers.schedules.ExponentialDecay(initial, 1, 1.0)
 
 
-def _write_config(job: Job, training: Source, run: Path, resume: bool):
-    """Writes `config.json`, or reads it; returns the normalization in it."""
-    path = run / CONFIG
-    if resume:
-        config = json.loads(path.read_text())
-        if config["class_names"] != training.class_names:
-            raise ValueError(f"the data has other classes than the run {run}")
-        return config["normalization"]
+def _normalization(job: Job, training: Source, run: Path, resume: bool):
+    """Means and deviations of the training images, those of the run if it goes on, or None."""
+    if not resume:
+        return measure(training, job.size) if job.recipe.whiten else None
+    config = json.loads((run / CONFIG).read_text())
+    if config["class_names"] != training.class_names:
+        raise ValueError(f"the data has other classes than the run {run}")
+    return config["normalization"]
+
+
+def _write_config(job: Job, class_names, normalization, run: Path) -> None:
     run.mkdir(parents=True, exist_ok=True)
-    normalization = measure(training, job.size) if job.recipe.whiten else None
-    facts = {"class_names": training.class_names, "normalization": normalization}
-    text = json.dumps(job.to_dict() | facts, indent=2)
-    replace_file(path, lambda beside: beside.write_text(text))
-    return normalization
+    config = job.to_dict() | {"class_names": class_names, "normalization": normalization}
+    text = json.dumps(config, indent=2)
+    replace_file(run / CONFIG, lambda beside: beside.write_text(text))
 
 
 def _reset_training_step(model: keras.Model) -> None:

@@ -6,14 +6,13 @@ import re
 
 import keras
 import pytest
+from conftest import ONE_BLOCK
 from PIL import Image
 from test_data import encoded, write_folder
 from test_genotype import random_genotype
 
 from keras_nasnet import cli
 from keras_nasnet.catalog import NASNET_A
-
-TINY = ["--model", "NASNET_A", "--num-cells", "1", "--penultimate-filters", "96"]
 
 
 def run(capsys, *arguments):
@@ -44,10 +43,13 @@ def test_info_of_a_genotype(capsys, tmp_path):
 
 
 def test_help_teaches(capsys):
-    for arguments in ([], ["info"], ["train"], ["predict"]):
+    for arguments in ([], ["info"], ["train"], ["recipes"], ["predict"]):
         status, out, _ = run(capsys, *arguments, "--help")
         assert status == 0
         assert "example:" in out or not arguments
+
+
+TRAIN = ["train", "--data", "digits", "--out", "{tmp}/run"]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,15 @@ def test_help_teaches(capsys):
         (["info", "NASNetMobile", "--penultimate-filters", "100"], "96 or 192"),
         (["train", "--data", "nowhere", "--out", "{tmp}/run"], "nowhere is no folder"),
         (["train", "--data", "digits", "--out", "{tmp}"], "is there already; name a new folder"),
-        (["train", "--data", "digits", "--out", "{tmp}/run", "--epochs", "0"], "epochs.*got 0"),
+        (["train", "--out", "{tmp}/run"], "--data: say what to train on"),
+        (["train", "--data", "digits"], "one of the arguments --out --resume is required"),
+        (["train", "--resume", "{tmp}"], "is no run folder"),
+        ([*TRAIN, "--set", "epochs=0"], "epochs.*got 0"),
+        ([*TRAIN, "--set", "epochs"], "wanted NAME=VALUE, got 'epochs'"),
+        ([*TRAIN, "--set", "epoch=3"], "did you mean epochs"),
+        ([*TRAIN, "--recipe", "cifar"], "did you mean cifar10"),
+        ([*TRAIN, "--devices", "3", "--set", "batch_size=32"], "batch_size: wanted a multiple"),
+        (["recipes", "--set", "epochs=3"], "name the recipe"),
         (
             ["train", "--data", "digits", "--out", "{tmp}/run", "--weights", "x"],
             "weights: x is no file",
@@ -81,6 +91,15 @@ def test_a_mistake_is_told_in_a_line(capsys, tmp_path, arguments, message):
     assert not (tmp_path / "run").exists()
 
 
+def test_recipes_are_shown_with_their_sources(capsys):
+    status, out, _ = run(capsys, "recipes")
+    assert status == 0
+    assert "large" in out
+    status, out, _ = run(capsys, "recipes", "cifar10", "--set", "drop_path_rate=0.2", "momentum=0")
+    assert re.search(r"drop_path_rate +│ 0.2 +│ --set", out)
+    assert re.search(r"l2 +│ 0.0005 +│ slim", out)
+
+
 def test_a_bad_genotype_is_named_with_its_file(capsys, tmp_path):
     path = tmp_path / "bad.json"
     path.write_text(NASNET_A.to_json().replace("separable_7x7", "separable_9x9", 1))
@@ -92,13 +111,16 @@ def test_a_bad_genotype_is_named_with_its_file(capsys, tmp_path):
 def test_train_and_predict(capsys, tmp_path):
     """A folder with a broken image, trained on for two epochs and classified."""
     data, out = tmp_path / "data", tmp_path / "run"
+    (tmp_path / "one_block.json").write_text(ONE_BLOCK.to_json())
+    network = ["--model", tmp_path / "one_block.json", "--stem", "cifar", "--num-cells", "1"]
+    network += ["--penultimate-filters", "32"]
     write_folder(data, ["cat", "dog"])
     (data / "dog" / "0.jpg").write_bytes(b"text")
-    arguments = ["train", "--data", data, *TINY, "--input-size", "32x40", "--out", out]
-    status, printed, err = run(capsys, *arguments, "--epochs", "2", "--batch-size", "4")
+    arguments = ["train", "--data", data, *network, "--input-size", "32x40", "--out", out]
+    status, printed, err = run(capsys, *arguments, "--set", "epochs=2", "batch_size=4")
     assert status == 1, "an image was left out"
     assert err.count("0.jpg: not an image") == 1
-    assert "2 classes" in printed
+    assert re.search(r"learning rate +│ 0.003125 at first, cosine", printed)
 
     config = json.loads((out / "config.json").read_text())
     assert config["class_names"] == ["cat", "dog"]
@@ -110,11 +132,15 @@ def test_train_and_predict(capsys, tmp_path):
     with Image.open(out / "curves.png") as picture:
         assert picture.width > 500
     assert sorted(path.name for path in out.iterdir()) == [
+        "checkpoint.npz",
         "config.json",
         "curves.png",
         "log.csv",
         "model.keras",
+        "tensorboard",
     ]
+    status, printed, err = run(capsys, "train", "--resume", out)
+    assert "going on from step" in printed, "of a run that has ended, nothing is left to do"
 
     good = tmp_path / "grey.png"
     good.write_bytes(encoded("L").read())

@@ -123,6 +123,7 @@ class ScheduledDropPath(keras.layers.Layer):
 
     def drop(self, inputs, rate):
         """Drops examples of `inputs` at a `rate` of [0, 1), a scalar; a new draw at each call."""
+        inputs = ops.convert_to_tensor(inputs)
         shape = (ops.shape(inputs)[0], *[1] * (len(inputs.shape) - 1))
         keep = ops.cast(
             keras.random.uniform(shape, dtype="float32", seed=self.seed_generator) >= rate,

@@ -1,0 +1,192 @@
+"""Runs: stopped and gone on with, broken in every way, on more than one device."""
+
+import csv
+import os
+import resource
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from conftest import ONE_BLOCK, assert_same_weights, weights_of
+
+from keras_nasnet import train as training
+from keras_nasnet.catalog import network_of
+from keras_nasnet.checkpoint import load_checkpoint, save_checkpoint
+from keras_nasnet.data import Source
+from keras_nasnet.recipe import recipe
+from keras_nasnet.train import CHECKPOINT, LOG, MODEL, Job, StoppedError, compile_model, make_model
+
+every_backend = pytest.mark.every_backend
+CONFIG = network_of(ONE_BLOCK, "cifar", num_cells=1, penultimate_filters=32)
+SHORT = {"epochs": 2, "batch_size": 8, "auxiliary_weight": 0.0}
+
+
+def source(examples, seed=0):
+    """Bright and dark images, the labels of which can be learned."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(examples) % 2
+    images = rng.integers(0, 128, (examples, 32, 32, 3)) + 127 * labels[:, None, None, None]
+    return Source(images.astype("uint8"), labels, ["dark", "bright"])
+
+
+def job(name="cifar10", **changes):
+    return Job(CONFIG, recipe(name, **SHORT | changes), "arrays", (32, 32), seed=3)
+
+
+PLAIN = job(drop_path_rate=0.0)
+
+
+def run_of(job, run, **options):
+    return training.train(job, (source(26), source(8, 1)), run, **options)
+
+
+def rows(run):
+    with (run / LOG).open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def interrupt_at(monkeypatch):
+    """Sends this process a signal at a step, as a user does."""
+
+    def arm(step, number=signal.SIGINT):
+        before = training._Run.on_train_batch_end
+
+        def on_train_batch_end(self, batch, logs=None):
+            if self.step + 1 == step:
+                os.kill(os.getpid(), number)
+            before(self, batch, logs)
+
+        monkeypatch.setattr(training._Run, "on_train_batch_end", on_train_batch_end)
+
+    return arm
+
+
+@every_backend
+def test_a_stopped_run_goes_on_as_if_it_had_not(tmp_path, interrupt_at):
+    """Stopped in the middle of an epoch, with everything random and averaged."""
+    everything = job(ema_momentum=0.9, dropout_rate=0.2, augmentation=("flip", "cutout"))
+    whole = run_of(everything, tmp_path / "whole")
+    interrupt_at(5)
+    with pytest.raises(StoppedError, match=r"SIGINT at step 5 of 6; .* --resume .*broken"):
+        run_of(everything, tmp_path / "broken")
+    assert len(rows(tmp_path / "broken")) == 1
+    resumed = run_of(Job.of_run(tmp_path / "broken"), tmp_path / "broken", resume=True)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if keras.config.backend() == "jax":  # XLA fuses the sums of two fits as it likes
+        for one, other in zip(weights_of(whole), weights_of(resumed), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+        return
+    assert_same_weights(resumed, weights_of(whole))
+    assert rows(tmp_path / "broken") == rows(tmp_path / "whole")
+
+
+def test_what_a_run_leaves(tmp_path):
+    said = []
+    run_of(job("search-child", epochs=6), tmp_path / "run", say=said.append)
+    logged = rows(tmp_path / "run")
+    assert [row["step"] for row in logged] == ["3", "6", "9", "12", "15", "18"]
+    rates = [float(row["learning_rate"]) for row in logged]
+    expected = 0.025 * 8 / 32 * (1 + np.cos(np.pi * np.arange(2, 18, 3) / 18)) / 2
+    np.testing.assert_allclose(rates, expected, rtol=1e-4)
+    assert any("a step: about" in line for line in said)
+    best = keras.saving.load_model(tmp_path / "run" / MODEL)
+    assert best.output_shape == (None, 2)
+    assert not list((tmp_path / "run").glob(".*")), "nothing half written"
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    with pytest.raises(FloatingPointError, match=r"at step \d; the last learning rates were"):
+        run_of(job(learning_rate=1e30), tmp_path)
+
+
+def compiled(**changes):
+    model = make_model(job(**changes), 2, 6)
+    compile_model(model, job(**changes).recipe, 3)
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def test_a_full_disk_is_told_and_the_checkpoint_stays(tmp_path):
+    model, path = compiled(), tmp_path / CHECKPOINT
+    save_checkpoint(model, path, 7)
+    values = weights_of(model)
+    model.get_layer("predictions").bias.assign([5.0, 5.0])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="could not be written.*What was there before is whole"):
+            save_checkpoint(model, path, 8)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert load_checkpoint(model, path)[0] == 7
+    assert_same_weights(model, values)
+    assert [p.name for p in tmp_path.iterdir()] == [CHECKPOINT]
+
+
+def test_weights_that_are_not_finite_are_no_checkpoint(tmp_path):
+    model, path = compiled(), tmp_path / CHECKPOINT
+    model.get_layer("predictions").bias.assign([np.nan, 0.0])
+    with pytest.raises(FloatingPointError, match="predictions/bias"):
+        save_checkpoint(model, path, 1)
+    path.write_bytes(b"text")
+    with pytest.raises(ValueError, match="is no checkpoint"):
+        load_checkpoint(model, path)
+
+
+def test_regularization_and_freezing_of_a_recipe():
+    model = compiled()
+    kernels = [v for v in model.trainable_variables if v.name.endswith("kernel")]
+    wanted = sum(5e-4 / 2 * (keras.ops.convert_to_numpy(v) ** 2).sum() for v in kernels)
+    np.testing.assert_allclose(float(sum(model.losses)), wanted, rtol=1e-4)
+    frozen = compiled(freeze_backbone=True)
+    assert [v.path for v in frozen.trainable_variables] == [
+        "predictions/kernel",
+        "predictions/bias",
+    ]
+
+
+def test_a_job_can_be_written_and_read():
+    assert Job.from_dict(job().to_dict()) == job()
+
+
+TWO_DEVICES = """
+import os, sys
+from dataclasses import replace
+if os.environ["KERAS_BACKEND"] == "tensorflow":
+    import tensorflow as tf
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    two = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(cpu, two)
+import keras
+from test_train import PLAIN, job, run_of
+run_of(replace(PLAIN, devices=2), sys.argv[1])
+drops = run_of(replace(job(epochs=1), devices=2), sys.argv[1] + "_drops")
+print("STEP", int(keras.ops.convert_to_numpy(drops.get_layer("training_step").step)))
+"""
+
+
+@every_backend
+def test_two_devices_train_as_one(tmp_path):
+    if keras.config.backend() == "torch":
+        with pytest.raises(ValueError, match="devices: wanted 1 under torch, got 2"):
+            run_of(replace(PLAIN, devices=2), tmp_path)
+        return
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).parent),
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+    }
+    command = [sys.executable, "-c", TWO_DEVICES, str(tmp_path / "two")]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "STEP 3" in result.stdout
+    run_of(PLAIN, tmp_path / "one")
+    for one, two in zip(rows(tmp_path / "one"), rows(tmp_path / "two"), strict=True):
+        for key in ("loss", "val_loss"):
+            np.testing.assert_allclose(float(two[key]), float(one[key]), rtol=1e-4)
