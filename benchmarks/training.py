@@ -92,7 +92,7 @@ def main():
                 start = time.perf_counter()
                 step()
                 times[name].append(time.perf_counter() - start)
-        first, *others = steps
+        first = next(iter(steps))
         medians = {name: statistics.median(times[name]) for name in steps}
         for name, (_, images) in steps.items():
             memory = peak_memory(case, name)
