@@ -4,10 +4,11 @@ import keras
 import numpy as np
 import pytest
 import reference
-from conftest import images, randomize, relative_difference
+from conftest import images, randomize, relative_difference, weights_of
 
 from keras_nasnet.genotype import Block, CellSpec, Edge, loose_ends
 from keras_nasnet.layers import Cell, ConvolutionUnit, FactorizedReduction, Operation, Pool
+from keras_nasnet.layers.normalization import BatchNormalization
 from keras_nasnet.operation import OPERATIONS
 
 pytestmark = pytest.mark.every_backend
@@ -163,3 +164,22 @@ def test_previous_state_of_another_size_is_refused():
 
     with pytest.raises(ValueError, match="previous state is 16 x 16"):
         Cell(NASNET_A.normal, 4)([images(1, 8, 8, 4), images(1, 16, 16, 4)])
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 4, 6), (1, 1, 1, 6)])
+def test_batch_normalization_trains_as_that_of_keras(shape):
+    ours, theirs = (
+        kind(momentum=0.7, epsilon=1e-3)
+        for kind in (BatchNormalization, keras.layers.BatchNormalization)
+    )
+    x = images(*shape)
+    for layer in (ours, theirs):
+        layer.build(shape)
+        randomize(layer)
+    for _ in range(2):
+        wanted = keras.ops.convert_to_numpy(theirs(x, training=True))
+        np.testing.assert_allclose(
+            keras.ops.convert_to_numpy(ours(x, training=True)), wanted, rtol=1e-5, atol=1e-5
+        )
+    for one, other in zip(weights_of(ours), weights_of(theirs), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
