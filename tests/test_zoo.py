@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import images, randomize, relative_difference, tiny, weights_of
+from conftest import images, one_block, randomize, relative_difference, tiny, weights_of
 
 import keras_nasnet
 from keras_nasnet import NASNET_A
@@ -96,7 +96,7 @@ def test_any_size_is_exact(pool_padding):
 
 @every_backend
 def test_a_model_can_be_saved_loaded_cloned_and_trained(tmp_path):
-    model = randomize(tiny(dropout_rate=0.5))
+    model = randomize(one_block(dropout_rate=0.5))
     x = images(4, 32, 32, 3)
     wanted = model.predict(x, verbose=0)
     model.save(tmp_path / "model.keras")
@@ -117,12 +117,12 @@ def test_a_model_can_be_saved_loaded_cloned_and_trained(tmp_path):
 
 @every_backend
 def test_mixed_precision(tmp_path):
-    model = randomize(tiny())
+    model = randomize(one_block())
     x = images(2, 32, 32, 3)
     wanted = model.predict(x, verbose=0)
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        half = tiny()
+        half = one_block()
     finally:
         keras.config.set_dtype_policy("float32")
     half.set_weights(model.get_weights())
@@ -138,18 +138,18 @@ def test_arguments_of_keras_applications():
     x = images(2, 40, 36, 3)
     image = keras.Input((40, 36, 3))
     doubled = keras.layers.Rescaling(2.0)(image)
-    maps = randomize(tiny(include_top=False, input_tensor=doubled))
+    maps = randomize(one_block(include_top=False, input_tensor=doubled))
     assert maps.input is image
     features = maps.predict(x, verbose=0)
     assert features.min() == 0, "a ReLU is part of the network without top"
     for pooling, reduce in (("avg", np.mean), ("max", np.max)):
-        pooled = tiny(include_top=False, input_tensor=doubled, pooling=pooling)
+        pooled = one_block(include_top=False, input_tensor=doubled, pooling=pooling)
         pooled.set_weights(maps.get_weights())
         np.testing.assert_allclose(
             pooled.predict(x, verbose=0), reduce(features, (1, 2)), rtol=1e-4, atol=1e-5
         )
-    logits = randomize(tiny(classifier_activation=None, classes=3))
-    softmax = tiny(classes=3)
+    logits = randomize(one_block(classifier_activation=None, classes=3))
+    softmax = one_block(classes=3)
     softmax.set_weights(logits.get_weights())
     x = images(2, 32, 32, 3)
     exp = np.exp(logits.predict(x, verbose=0))
@@ -171,10 +171,10 @@ def test_signatures_begin_as_those_of_keras_applications():
 @every_backend
 def test_the_image_data_format_of_keras_changes_nothing():
     x = images(2, 32, 32, 3)
-    model = randomize(tiny())
+    model = randomize(one_block())
     keras.config.set_image_data_format("channels_first")
     try:
-        other = tiny()
+        other = one_block()
     finally:
         keras.config.set_image_data_format("channels_last")
     other.set_weights(model.get_weights())
