@@ -230,7 +230,8 @@ def _train(options) -> int:
         raise ValueError(f"--out: {run} is there already; name a new folder")
     _choose_backend()
     from keras_nasnet.data import open_data
-    from keras_nasnet.train import Job, StoppedError, train
+    from keras_nasnet.run import StoppedError
+    from keras_nasnet.train import Job, train
 
     job = Job.of_run(run) if resume else Job(**new_job)
     data = open_data(job.data, job.seed)

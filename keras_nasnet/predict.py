@@ -11,7 +11,8 @@ from keras_nasnet import layers, zoo  # noqa: F401  layers: so that Keras knows 
 from keras_nasnet.catalog import MODELS
 from keras_nasnet.data import UnreadableImageError, load_image, normalize
 from keras_nasnet.imagenet import imagenet_classes
-from keras_nasnet.train import CONFIG, MODEL
+from keras_nasnet.run import MODEL
+from keras_nasnet.train import CONFIG
 
 
 class Classifier:

@@ -1,12 +1,6 @@
 """Training by a recipe with plain `model.fit`, in a folder from which it can go on."""
 
 import json
-import math
-import signal
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,19 +9,18 @@ import keras
 
 from keras_nasnet.atomic import replace_file
 from keras_nasnet.catalog import MODELS
-from keras_nasnet.checkpoint import load_checkpoint, save_checkpoint
+from keras_nasnet.checkpoint import load_checkpoint
 from keras_nasnet.data import Batches, Source, measure
 from keras_nasnet.device import data_parallel
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.network import AUXILIARY, CLASSIFIER, TRAINING_STEP
 from keras_nasnet.plan import NASNetConfig
 from keras_nasnet.recipe import Recipe
-from keras_nasnet.report import Log, draw_curves
+from keras_nasnet.report import Log
+from keras_nasnet.run import CHECKPOINT, LOG, TENSORBOARD, Run, stopped_by_signals
 from keras_nasnet.zoo import build_model
 
-MODEL, CONFIG, CHECKPOINT = "model.keras", "config.json", "checkpoint.npz"
-LOG, CURVES, TENSORBOARD = "log.csv", "curves.png", "tensorboard"
-TIMED_STEPS = range(5, 15)  # after the first ones, which compile
+CONFIG = "config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +84,6 @@ class Job:
             raise ValueError(f"{run} is no run folder: {error}") from error
 
 
-class StoppedError(Exception):
-    """Training was stopped by a signal; the message says how to go on."""
-
-
 def train(
     job: Job,
     data: tuple[Source, Source],
@@ -129,78 +118,78 @@ def train(
         StoppedError: if the process got SIGINT or SIGTERM.
         OSError: if a file cannot be written.
     """
-    run, recipe = Path(run), job.recipe
-    training, validation = data
+    run = Path(run)
+    training, _ = data
     if job.recipe.batch_size % job.devices:
         raise ValueError(
-            f"batch_size: wanted a multiple of the {job.devices} devices, got {recipe.batch_size}"
+            f"batch_size: wanted a multiple of the {job.devices} devices, "
+            f"got {job.recipe.batch_size}"
         )
     keras.utils.set_random_seed(job.seed)
     normalization = _normalization(job, training, run, resume)
+    batches, held_out = _batches(job, data, normalization)
+    with data_parallel(job.devices):
+        model = make_model(job, len(training.class_names), job.recipe.epochs * len(batches))
+        compile_model(model, job.recipe, len(batches))
+        if not resume:
+            _write_config(job, training.class_names, normalization, run)
+        step, metrics = 0, []
+        if resume and (run / CHECKPOINT).exists():
+            step, metrics = load_checkpoint(model, run / CHECKPOINT)
+            say(f"going on from step {step:,}")
+        else:
+            _reset_training_step(model)
+        callback = Run(
+            run,
+            Log(run, LOG, TENSORBOARD, step // len(batches)),
+            learning_rate(job.recipe, len(batches)),
+            steps_per_epoch=len(batches),
+            total_steps=job.recipe.epochs * len(batches),
+            step=step,
+            metrics=metrics,
+            checkpoint_s=checkpoint_s,
+            say=say,
+        )
+        with stopped_by_signals(callback):
+            _fit(model, job.recipe, batches, held_out, callback)
+    return model
+
+
+def _batches(job: Job, data: tuple[Source, Source], normalization) -> tuple[Batches, Batches]:
+    training, validation = data
+    batch_size = job.recipe.batch_size
     settings = {"normalization": normalization, "one_hot": True}
+    augmentation = job.recipe.augmentation
     batches = Batches(
-        training,
-        job.size,
-        recipe.batch_size,
-        job.seed,
-        augmentation=recipe.augmentation,
-        **settings,
+        training, job.size, batch_size, job.seed, augmentation=augmentation, **settings
     )
     # Split over devices, the last batch too has to be a multiple of them.
-    held_out = Batches(
-        validation.first(len(validation) // job.devices * job.devices),
-        job.size,
-        recipe.batch_size,
-        **settings,
-    )
-    steps_per_epoch, total_steps = len(batches), recipe.epochs * len(batches)
-    with data_parallel(job.devices):
-        model = make_model(job, len(training.class_names), total_steps)
-        compile_model(model, recipe, steps_per_epoch)
-    if not resume:
-        _write_config(job, training.class_names, normalization, run)
-    checkpoint = run / CHECKPOINT
-    step, metrics = 0, []
-    if resume and checkpoint.exists():
-        step, metrics = load_checkpoint(model, checkpoint)
-        say(f"going on from step {step:,} of {total_steps:,}")
-    elif not resume:
-        _reset_training_step(model)
-    log = Log(run, LOG, TENSORBOARD, step // steps_per_epoch if resume else 0)
+    whole = validation.first(len(validation) // job.devices * job.devices)
+    return batches, Batches(whole, job.size, batch_size, **settings)
 
-    while step < total_steps:
-        epoch, within = divmod(step, steps_per_epoch)
-        # An epoch that was broken off is a fit of its own: Keras's are all of one length.
-        last_epoch = epoch + 1 if within else recipe.epochs
+
+def _fit(model: keras.Model, recipe: Recipe, batches: Batches, held_out: Batches, callback):
+    """Fits from the callback's step to the end.
+
+    An epoch that was broken off is a fit of its own: those of one `fit` are all of one length.
+    """
+    callbacks = [callback, *([keras.callbacks.SwapEMAWeights()] if recipe.ema_momentum else [])]
+    while callback.step < callback.total_steps:
+        epoch, within = divmod(callback.step, len(batches))
         if within:
             model.test_on_batch(*held_out[0])  # makes the metrics' variables
-        callback = _Run(
-            run,
-            log,
-            learning_rate(recipe, steps_per_epoch),
-            step,
-            total_steps,
-            metrics if within else [],
-            checkpoint_s,
-            say,
+        model.fit(
+            batches.stream(callback.step),
+            shuffle=False,
+            initial_epoch=epoch,
+            epochs=epoch + 1 if within else recipe.epochs,
+            steps_per_epoch=len(batches) - within,
+            validation_data=held_out,
+            callbacks=callbacks,
         )
-        callbacks = [callback]
-        if recipe.ema_momentum:
-            callbacks.append(keras.callbacks.SwapEMAWeights())
-        with _stopped_by_signals(callback):
-            model.fit(
-                batches.stream(step),
-                shuffle=False,
-                initial_epoch=epoch,
-                epochs=last_epoch,
-                steps_per_epoch=steps_per_epoch - within,
-                validation_data=held_out,
-                callbacks=callbacks,
-            )
-        step = last_epoch * steps_per_epoch
-        if step < total_steps:  # `fit` ends by putting moving averages in the weights' place
-            load_checkpoint(model, checkpoint)
-    return model
+        if callback.step < callback.total_steps:
+            # `fit` ends by putting moving averages in the weights' place.
+            load_checkpoint(model, callback.run / CHECKPOINT)
 
 
 def make_model(job: Job, classes: int, total_steps: int) -> keras.Model:
@@ -285,102 +274,3 @@ def _reset_training_step(model: keras.Model) -> None:
     for layer in model.layers:
         if layer.name == TRAINING_STEP:
             layer.step.assign(0)
-
-
-class _Run(keras.callbacks.Callback):
-    """Logs, checkpoints and the best model of a run; stops it where it has to be stopped."""
-
-    def __init__(self, run, log, learning_rate, step, total_steps, metrics, checkpoint_s, say):
-        super().__init__()
-        self.run, self.log, self.learning_rate, self.say = run, log, learning_rate, say
-        self.step, self.total_steps, self.metrics = step, total_steps, metrics
-        self.checkpoint_s = checkpoint_s
-        self.checkpoint_step = step
-        self.checkpoint_time = time.monotonic()
-        self.first_step = step
-        self.signal: signal.Signals | None = None
-
-    def on_epoch_begin(self, epoch, logs=None):
-        for variable, value in zip(self.model.metrics_variables, self.metrics, strict=False):
-            variable.assign(value)
-        self.metrics = []
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.step += 1
-        loss = (logs or {}).get("loss", 0.0)
-        if not math.isfinite(loss):
-            self._diverged(f"the loss is {loss}")
-        self._estimate()
-        if self.signal is not None:
-            self._checkpoint()
-            raise StoppedError(
-                f"stopped by {self.signal.name} at step {self.step:,} of {self.total_steps:,}; "
-                f"to go on: keras-nasnet train --resume {self.run}"
-            )
-        if time.monotonic() - self.checkpoint_time >= self.checkpoint_s:
-            self._checkpoint()
-
-    def on_test_end(self, logs=None):
-        # Before the moving averages, if any, are swapped back: this callback is the first.
-        accuracy = (logs or {}).get("accuracy", 0.0)
-        if accuracy > self.log.best("val_accuracy"):
-            replace_file(self.run / MODEL, self.model.save)
-
-    def on_epoch_end(self, epoch, logs=None):
-        row = {"epoch": epoch, "step": self.step, "learning_rate": self._rates(1)[0]}
-        self.log.add(row | (logs or {}))
-        draw_curves(self.log.rows, self.run / CURVES)
-        self._checkpoint()
-
-    def _checkpoint(self):
-        try:
-            save_checkpoint(self.model, self.run / CHECKPOINT, self.step)
-        except FloatingPointError as error:
-            self._diverged(str(error))
-        self.checkpoint_step, self.checkpoint_time = self.step, time.monotonic()
-
-    def _diverged(self, what):
-        rates = ", ".join(f"{rate:.4g}" for rate in self._rates(3))
-        path = self.run / CHECKPOINT
-        kept = f"{path} is of step {self.checkpoint_step:,}" if path.exists() else "none was kept"
-        raise FloatingPointError(
-            f"{what} at step {self.step:,}; the last learning rates were {rates}; "
-            f"the last good checkpoint: {kept}"
-        )
-
-    def _rates(self, count):
-        """Learning rates of the last steps."""
-        steps = range(max(0, self.step - count), self.step)
-        return [float(keras.ops.convert_to_numpy(self.learning_rate(step))) for step in steps]
-
-    def _estimate(self):
-        done = self.step - self.first_step
-        if done == TIMED_STEPS.start:
-            self.timed_since = time.monotonic()
-        elif done == TIMED_STEPS.stop:
-            step_s = (time.monotonic() - self.timed_since) / len(TIMED_STEPS)
-            left_s = step_s * (self.total_steps - self.step)
-            self.say(f"\n{step_s:.2f} s a step: about {left_s / 60:,.0f} minutes to go")
-
-
-@contextmanager
-def _stopped_by_signals(callback: _Run) -> Iterator[None]:
-    """SIGINT and SIGTERM stop at the next step; a second one stops at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in signals}
-
-    def stop(number, frame):
-        callback.signal = signal.Signals(number)
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-    for number in signals:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import assert_same_weights, images, one_block, randomize, weights_of
+from conftest import assert_same_weights, images, one_block, randomize, tiny, weights_of
 
 import keras_nasnet
 from keras_nasnet.layers.variable import skip_initialization
@@ -83,7 +83,6 @@ def test_nothing_but_training_knows_of_it(tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"input_shape": (32, 40, 3), "stem": "imagenet"}, "at least 5 x 5 .* map is 2 x 3"),
         ({"input_shape": (None, None, 3)}, "fixed size.* map is None x None"),
         ({"include_top": False}, "needs include_top=True"),
         ({"auxiliary": -1}, "loss weight > 0, got -1"),
@@ -92,3 +91,8 @@ def test_nothing_but_training_knows_of_it(tmp_path):
 def test_what_it_cannot_be_used_with_is_named(options, message):
     with pytest.raises(ValueError, match=message):
         one_block(**CLASSES | {"auxiliary": True} | options)
+
+
+def test_an_input_too_small_for_it_is_named():
+    with pytest.raises(ValueError, match="at least 5 x 5 .* map is 2 x 3"):
+        tiny(auxiliary=True, input_shape=(32, 40, 3))

@@ -166,10 +166,15 @@ class FactorizedReduction(_Unit):
 
     Returns:
         Float tensor `(batch, ceil(height / 2), ceil(width / 2), filters)`.
+
+    Raises:
+        ValueError: if `filters` is less than 2.
     """
 
     def __init__(self, filters, relu=True, **kwargs):
         super().__init__(filters, **kwargs)
+        if filters < 2:
+            raise ValueError(f"filters: wanted at least 2, one for each path, got {filters}")
         self.relu = relu
         self.batch_normalization = self._batch_normalization()
 
