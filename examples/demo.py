@@ -22,7 +22,7 @@ WANTED = 0.97
 def keras_nasnet(*arguments):
     """Runs the command line in a process of its own."""
     print("\n$ keras-nasnet", *arguments, flush=True)
-    subprocess.run([sys.executable, "-m", "keras_nasnet.cli", *map(str, arguments)], check=True)
+    subprocess.run([sys.executable, "-m", "keras_nasnet", *map(str, arguments)], check=True)
 
 
 def write_images(folder: Path) -> list[Path]:

@@ -7,6 +7,7 @@ import numpy as np
 from keras import layers
 
 VALUE_RANGE = (0, 255)
+MIXTURES = {"mixup": layers.MixUp, "cutmix": layers.CutMix}  # which mix the labels too
 
 
 def _layer(name: str, size):
@@ -36,9 +37,8 @@ def _layer(name: str, size):
         )  # fmt: skip
     if name == "rand_augment":
         return layers.RandAugment(VALUE_RANGE, **settings)
-    simple = {"mixup": layers.MixUp, "cutmix": layers.CutMix}
-    if name in simple:
-        return simple[name](**settings)
+    if name in MIXTURES:
+        return MIXTURES[name](**settings)
     return layers.RandomFlip("horizontal", **settings) if name == "flip" else None
 
 

@@ -57,6 +57,13 @@ def build(
         "batch_norm_momentum": config.batch_norm_momentum,
         "batch_norm_epsilon": config.batch_norm_epsilon,
     }
+    head = auxiliary and AuxiliaryHead(
+        classes or config.classes,
+        classifier_activation,
+        AUXILIARY_WEIGHT if auxiliary is True else auxiliary,
+        name=AUXILIARY,
+        **batch_norm,
+    )
     imagenet = config.stem == "imagenet"
     stem = ConvolutionUnit(
         config.stem_filters,
@@ -110,13 +117,6 @@ def build(
         x = layers.GlobalMaxPooling2D(data_format="channels_last", name="max_pool")(x)
     sources = keras.utils.get_source_inputs(image)
     sources = sources[0] if len(sources) == 1 else sources
-    if not auxiliary:
+    if not head:
         return keras.Model(sources, x, name=name)
-    head = AuxiliaryHead(
-        classes or config.classes,
-        classifier_activation,
-        AUXILIARY_WEIGHT if auxiliary is True else auxiliary,
-        name=AUXILIARY,
-        **batch_norm,
-    )
     return AuxiliaryModel(sources, [x, head(head_inputs)], name=name)

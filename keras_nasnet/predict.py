@@ -8,8 +8,9 @@ import keras
 import numpy as np
 
 from keras_nasnet import layers, zoo  # noqa: F401  layers: so that Keras knows them
+from keras_nasnet.batches import normalize
 from keras_nasnet.catalog import MODELS
-from keras_nasnet.data import UnreadableImageError, load_image, normalize
+from keras_nasnet.image import UnreadableImageError, load_image
 from keras_nasnet.imagenet import imagenet_classes
 from keras_nasnet.run import MODEL
 from keras_nasnet.train import CONFIG
@@ -22,7 +23,7 @@ class Classifier:
         model: `keras.Model` from images of -1 to 1 to probabilities `(batch, classes)`.
         class_names: list of str; None for ImageNet's if there are 1000 classes, else numbers.
         size: `(height, width)` that images are resized to; None for the model's own.
-        normalization: as in `keras_nasnet.data.Batches`, None (default) for images from -1 to 1.
+        normalization: as in `keras_nasnet.batches.Batches`, None (default) for images from -1 to 1.
 
     Raises:
         ValueError: if the model is no such classifier, or takes any size and none is given.

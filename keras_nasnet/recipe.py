@@ -132,7 +132,7 @@ _CIFAR10 = {
     **_choices(
         _SLIM_CIFAR, batch_size=32, learning_rate=0.025, base_batch_size=32, schedule="cosine"
     ),
-    **_choices("paper, appendix A.2", optimizer="sgd", momentum=0.9),
+    **_choices("paper, appendix A", optimizer="sgd", momentum=0.9),
     **_choices(
         _SLIM_CIFAR,
         l2=5e-4,
@@ -146,7 +146,7 @@ _CIFAR10 = {
     **_choices("paper, section 4", drop_path_schedule="linear"),
     **_choices("none in slim for CIFAR-10", ema_momentum=0.0),
     **_choices(
-        "paper, section 4 and appendix A.2",
+        "paper, section 4 and appendix A",
         augmentation=("pad_crop", "flip", "cutout"),
         whiten=True,
     ),
@@ -155,14 +155,14 @@ _CIFAR10 = {
 
 _IMAGENET = {
     **_choices("slim nasnet.py: 250,000 steps of 1,600 images", epochs=312),
-    **_choices("paper, appendix A.3: RMSProp, decay 0.9, epsilon 1.0", optimizer="rmsprop"),
+    **_choices("paper, appendix A: RMSProp, decay 0.9, epsilon 1.0", optimizer="rmsprop"),
     **_choices("slim: x 0.97 every 2.4 epochs", schedule="exponential"),
     **_choices("slim train_image_classifier.py", momentum=0.9),
     **_choices("slim nasnet.py", clip_norm=10.0, auxiliary_weight=0.4, batch_norm_momentum=0.9997),
-    **_choices("paper, appendix A.3", label_smoothing=0.1, dropout_rate=0.5, ema_momentum=0.9999),
+    **_choices("paper, appendix A", label_smoothing=0.1, dropout_rate=0.5, ema_momentum=0.9999),
     **_choices("paper, section 4", drop_path_schedule="linear"),
     **_choices(
-        "paper, appendix A.3: as Inception",
+        "paper, appendix A: as Inception",
         augmentation=("resized_crop", "flip", "color"),
         whiten=False,
     ),
@@ -213,7 +213,7 @@ RECIPES: Mapping[str, Mapping[str, Choice]] = {
     },
     "search-child": {
         **_CIFAR10,
-        **_choices("paper, appendix A.1", epochs=20),
+        **_choices("paper, appendix A", epochs=20),
         **_choices(_OWN, batch_size=128, drop_path_rate=0.0, auxiliary_weight=0.0),
         **_choices(
             "our choice: the standard augmentation, without cutout",

@@ -8,9 +8,10 @@ from typing import Any
 import keras
 
 from keras_nasnet.atomic import replace_file
+from keras_nasnet.batches import Batches, measure
 from keras_nasnet.catalog import MODELS
 from keras_nasnet.checkpoint import load_checkpoint
-from keras_nasnet.data import Batches, Source, measure
+from keras_nasnet.data import Source
 from keras_nasnet.device import data_parallel
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.network import AUXILIARY, CLASSIFIER, TRAINING_STEP

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_nasnet.data import Batches, Source, UnreadableImageError, load_image, open_data
+from keras_nasnet.batches import Batches
+from keras_nasnet.data import Source, open_data
+from keras_nasnet.image import UnreadableImageError, load_image
 
 RED = (200, 40, 30)
 

@@ -1,0 +1,40 @@
+"""The command line `keras-nasnet`: arguments and printing only."""
+
+import argparse
+import logging
+import sys
+
+from keras_nasnet.cli import info, predict, recipes, train
+
+
+def main(arguments=None) -> int:
+    """Runs `keras-nasnet`.
+
+    Args:
+        arguments: list of str; those of the process by default.
+
+    Returns:
+        Exit status: 0, 1 if some images could not be read, 2 for a mistake in the arguments.
+    """
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(format="%(message)s")
+    try:
+        return options.run(options)
+    except (ValueError, OSError) as error:
+        print(f"keras-nasnet: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("keras-nasnet: stopped", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="keras-nasnet",
+        description="NASNet for Keras: look at a network, train it, classify images with it.",
+        epilog="The backend is Keras's: KERAS_BACKEND=tensorflow, jax or torch.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for module in (info, train, recipes, predict):
+        module.add(commands)
+    return parser

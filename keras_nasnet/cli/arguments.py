@@ -1,0 +1,114 @@
+"""What the commands share: the arguments that name a network, a recipe and a backend."""
+
+import argparse
+import importlib.util
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from keras_nasnet.catalog import GENOTYPES, MODELS, network_of
+from keras_nasnet.genotype import Genotype
+from keras_nasnet.plan import NASNetConfig
+from keras_nasnet.recipe import Recipe, recipe
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+console = Console()
+
+
+def command(commands, name, run, description, example):
+    parser = commands.add_parser(
+        name,
+        help=description,
+        description=description,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run, parser=parser)
+    return parser
+
+
+def size(text: str) -> tuple[int, int]:
+    try:
+        sides = [int(side) for side in text.lower().split("x")]
+        height, width = sides if len(sides) == 2 else sides * 2
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"wanted N or HEIGHTxWIDTH, got {text!r}") from None
+    return height, width
+
+
+def add_network(parser, argument):
+    parser.add_argument(
+        *argument,
+        metavar="MODEL",
+        help=f"{', '.join((*MODELS, *GENOTYPES))}, or the path of a genotype's JSON",
+    )
+    parser.add_argument(
+        "--num-cells", type=int, metavar="N", help="normal cells in each of the three stages"
+    )
+    parser.add_argument(
+        "--penultimate-filters", type=int, metavar="F", help="channels of the last cell's output"
+    )
+    parser.add_argument(
+        "--stem",
+        choices=("imagenet", "cifar"),
+        help="of a genotype: for large images (default) or for small ones",
+    )
+
+
+def config_of(options) -> NASNetConfig:
+    """The network that the name of a model or genotype, or a genotype's file, stands for."""
+    settings = {
+        key: getattr(options, key)
+        for key in ("num_cells", "penultimate_filters", "stem")
+        if getattr(options, key) is not None
+    }
+    name = options.model
+    if name in MODELS:
+        if options.stem:
+            raise ValueError(f"--stem is for genotypes; {name} has the stem {MODELS[name].stem}")
+        return replace(MODELS[name], **settings)
+    if name in GENOTYPES:
+        return network_of(GENOTYPES[name], **settings)
+    if not Path(name).is_file():
+        raise ValueError(
+            f"{name} is no model, genotype or file; allowed are "
+            f"{', '.join((*MODELS, *GENOTYPES))} and the path of a genotype's JSON"
+        )
+    try:
+        return network_of(Genotype.from_json(Path(name).read_text()), **settings)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def add_set(parser):
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change settings of the recipe (see keras-nasnet recipes)",
+    )
+
+
+def recipe_of(name: str, changes: list[str]) -> Recipe:
+    pairs = [change.partition("=") for change in changes]
+    for setting, separator, _ in pairs:
+        if not separator:
+            raise ValueError(f"--set: wanted NAME=VALUE, got {setting!r}")
+    return recipe(name, **{setting: value for setting, _, value in pairs})
+
+
+def choose_backend() -> None:
+    """Takes an installed backend where the user has named none, and keeps it quiet."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "KERAS_BACKEND" in os.environ:
+        return
+    for backend in BACKENDS:
+        if importlib.util.find_spec(backend):
+            os.environ["KERAS_BACKEND"] = backend
+            return
+    raise ValueError(f"no backend is installed: pip install 'keras_nasnet[{BACKENDS[0]}]'")

@@ -1,0 +1,54 @@
+"""`keras-nasnet predict`."""
+
+import sys
+
+from rich.table import Table
+
+from keras_nasnet.catalog import MODELS
+from keras_nasnet.cli.arguments import choose_backend, command, console, size
+
+
+def add(commands):
+    parser = command(
+        commands,
+        "predict",
+        run,
+        "classify images",
+        "keras-nasnet predict run photo.jpg another.png",
+    )
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help=f"a run folder, a .keras file, or with ImageNet's weights "
+        f"{' or '.join(name for name in MODELS if MODELS[name].classes == 1000)}",
+    )
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image file")
+    parser.add_argument("--top", type=int, default=5, help="classes an image; default: %(default)s")
+    parser.add_argument("--input-size", type=size, metavar="N", help="resize to N or HEIGHTxWIDTH")
+
+
+def run(options) -> int:
+    if options.top < 1:
+        raise ValueError(f"--top: wanted at least 1, got {options.top}")
+    choose_backend()
+    from keras_nasnet.image import UnreadableImageError
+    from keras_nasnet.predict import Classifier
+
+    classifier = Classifier.load(options.model, options.input_size)
+    table = Table("image", "class")
+    table.add_column("probability", justify="right")
+    unreadable = []
+    for image, result in classifier.classify(options.images, options.top):
+        if isinstance(result, UnreadableImageError):
+            unreadable.append(result)
+            continue
+        for name, probability in result:
+            table.add_row(str(image), name, f"{probability:.1%}")
+            image = ""
+        if options.top > 1:
+            table.add_section()
+    if table.rows:
+        console.print(table)
+    for error in unreadable:
+        print(f"keras-nasnet: {error}", file=sys.stderr)
+    return 1 if unreadable else 0

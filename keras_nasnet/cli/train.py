@@ -1,0 +1,147 @@
+"""`keras-nasnet train`."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from rich.table import Table
+
+from keras_nasnet.cli.arguments import (
+    add_network,
+    add_set,
+    choose_backend,
+    command,
+    config_of,
+    console,
+    recipe_of,
+    size,
+)
+from keras_nasnet.recipe import RECIPES
+from keras_nasnet.summary import summarize
+
+
+def add(commands):
+    parser = command(
+        commands,
+        "train",
+        run,
+        "train a classifier, from scratch or from weights",
+        "keras-nasnet train --data photos/ --model NASNetMobile --weights imagenet --out run\n"
+        "  keras-nasnet train --data digits --set epochs=3 augmentation= --out run\n"
+        "  keras-nasnet train --resume run",
+    )
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--out", metavar="RUN", help="folder to write, not there yet")
+    place.add_argument("--resume", metavar="RUN", help="folder of a run to go on with")
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        help="digits, tfds:NAME, or a folder with a folder of images for each class "
+        "(or train and validation folders of such)",
+    )
+    add_network(parser, ["--model"])
+    parser.set_defaults(model="NASNetCIFAR")
+    parser.add_argument(
+        "--weights", metavar="FILE", help="start from a weight file, or from imagenet"
+    )
+    parser.add_argument(
+        "--input-size", type=size, metavar="N", help="N or HEIGHTxWIDTH; default: the model's"
+    )
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help=f"{', '.join(RECIPES)}; default: finetune with --weights, else search-child",
+    )
+    add_set(parser)
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument(
+        "--devices", type=int, default=1, help="to split batches over; default: %(default)s"
+    )
+    parser.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        default=300.0,
+        metavar="S",
+        help="between checkpoints within an epoch; default: %(default)g",
+    )
+
+
+def run(options) -> int:
+    folder, resume = Path(options.resume or options.out), options.resume is not None
+    new_job = None if resume else _new_job(options)
+    if resume:
+        _refuse_changes(options)
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"--out: {folder} is there already; name a new folder")
+    choose_backend()
+    from keras_nasnet.data import open_data
+    from keras_nasnet.run import StoppedError
+    from keras_nasnet.train import Job, train
+
+    job = Job.of_run(folder) if resume else Job(**new_job)
+    data = open_data(job.data, job.seed)
+    console.print(_plan_of_training(job, data))
+    try:
+        train(job, data, folder, resume=resume, checkpoint_s=options.checkpoint_seconds)
+    except (FloatingPointError, StoppedError) as stop:
+        print(f"\nkeras-nasnet: {stop}", file=sys.stderr)
+        return 130 if isinstance(stop, StoppedError) else 1
+    print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    unreadable = [message for source in data for message in source.unreadable.values()]
+    for message in unreadable:
+        print(f"left out: {message}", file=sys.stderr)
+    return 1 if unreadable else 0
+
+
+def _refuse_changes(options) -> None:
+    """A run that goes on keeps its settings; only how it is run may change."""
+    free = ("out", "resume", "checkpoint_seconds")
+    changed = [
+        f"--{name.replace('_', '-')}"
+        for name, value in vars(options).items()
+        if name not in free and value != options.parser.get_default(name)
+    ]
+    if changed:
+        raise ValueError(f"--resume: the run keeps its settings; leave out {', '.join(changed)}")
+
+
+def _new_job(options) -> dict:
+    if options.data is None:
+        raise ValueError("--data: say what to train on")
+    config = config_of(options)
+    if options.devices < 1:
+        raise ValueError(f"--devices: wanted at least 1, got {options.devices}")
+    name = options.recipe or ("finetune" if options.weights else "search-child")
+    return {
+        "config": config,
+        "recipe": recipe_of(name, options.set),
+        "data": options.data,
+        "size": options.input_size or (config.input_size, config.input_size),
+        "seed": options.seed,
+        "weights": options.weights,
+        "devices": options.devices,
+    }
+
+
+def _plan_of_training(job, data) -> Table:
+    """What is about to happen, before it does."""
+    training, validation = data
+    recipe, classes = job.recipe, len(training.class_names)
+    steps = recipe.epochs * max(1, len(training) // recipe.batch_size)
+    rows = summarize(replace(job.config, classes=classes), job.size)
+    table = Table(show_header=False)
+    name = f"{job.config.genotype.name or 'NASNet'} ({job.config.num_cells} @ "
+    table.add_row("network", f"{name}{job.config.penultimate_filters})")
+    table.add_row("images", f"{len(training):,} to train on, {len(validation):,} to validate with")
+    table.add_row("classes", f"{classes}")
+    table.add_row("input", f"{job.size[0]} x {job.size[1]}")
+    table.add_row("parameters", f"{sum(row.params for row in rows):,}")
+    table.add_row("multiply-adds", f"{sum(row.mult_adds for row in rows):,}")
+    table.add_row("steps", f"{steps:,} of {recipe.batch_size} images in {recipe.epochs} epochs")
+    table.add_row(
+        "learning rate",
+        f"{recipe.scaled_learning_rate:.4g} at first, {recipe.schedule} "
+        f"({recipe.learning_rate:g} x {recipe.batch_size} / {recipe.base_batch_size})",
+    )
+    table.add_row("augmentation", ", ".join(recipe.augmentation) or "none")
+    return table
