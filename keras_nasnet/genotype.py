@@ -7,7 +7,13 @@ from typing import Any, TypeVar
 
 from keras_nasnet.operation import OPERATIONS
 
-COMBINERS = ("add", "concat")
+COMBINERS = {
+    "add": None,
+    "concat": None,
+    "add_layer_norm": "layer_norm",
+    "add_instance_norm": "instance_norm",
+}
+"""How a block combines its edges, with the normalization that follows."""
 CURRENT, PREVIOUS = 0, 1  # the two states every cell starts from
 
 State = TypeVar("State")
@@ -28,7 +34,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Two edges and how their results are combined: `"add"` (default) or `"concat"`."""
+    """Two edges and how their results are combined: by a key of `COMBINERS`, `"add"` by default."""
 
     left: Edge
     right: Edge

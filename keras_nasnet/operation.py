@@ -81,6 +81,20 @@ class FactorizedReduction:
         return channels * filters * prod(size)
 
 
+@dataclass(frozen=True, slots=True)
+class Normalization:
+    """Normalization of each example by itself, with a scale and an offset for each channel."""
+
+    per_channel: bool
+    strides: Size = (1, 1)
+
+    def num_params(self, channels: int, filters: int) -> int:
+        return 2 * channels
+
+    def mult_adds(self, channels: int, filters: int, size: Size) -> int:
+        return 0
+
+
 def _separable(size: int) -> tuple[Convolution, ...]:
     return (Convolution((size, size), separable=True),) * 2  # applied twice, appendix A.4
 
@@ -106,6 +120,12 @@ OPERATIONS: dict[str, tuple[Convolution, ...] | Pool] = {
 }
 """The paper's 13 operations in its order: a stack of convolutions, or a pool."""
 
+NORMALIZATIONS = {
+    "layer_norm": Normalization(per_channel=False),
+    "instance_norm": Normalization(per_channel=True),
+}
+"""What may follow the sum of a block, in the spaces of NASNet-B and -C (section 3)."""
+
 ADJUSTMENTS = ("adjust_previous", "adjust_output")
 """What a cell does to a state that has another size or other channels than it needs: to its
 previous state before all else, and to one of its inputs where that is part of the output. Both
@@ -122,7 +142,7 @@ def operation_steps(op: str, channels: int, filters: int, strides: int) -> tuple
     and batch normalization with no ReLU (slim's nasnet_utils.py).
 
     Args:
-        op: a key of `OPERATIONS` or a member of `ADJUSTMENTS`.
+        op: a key of `OPERATIONS` or `NORMALIZATIONS`, or a member of `ADJUSTMENTS`.
         channels: int, channels of the input.
         filters: int, channels of the output.
         strides: 1 or 2.
@@ -130,6 +150,8 @@ def operation_steps(op: str, channels: int, filters: int, strides: int) -> tuple
     Returns:
         Tuple of steps, empty for an identity that has nothing to change.
     """
+    if op in NORMALIZATIONS:
+        return (NORMALIZATIONS[op],)
     if op in ADJUSTMENTS and strides > 1:
         return (FactorizedReduction(relu=op == "adjust_previous"),)
     if op == "adjust_output":

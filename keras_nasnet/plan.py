@@ -8,7 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from keras_nasnet.genotype import CURRENT, PREVIOUS, Block, CellSpec, Edge, Genotype, walk
+from keras_nasnet.genotype import (
+    COMBINERS,
+    CURRENT,
+    PREVIOUS,
+    Block,
+    CellSpec,
+    Edge,
+    Genotype,
+    walk,
+)
 
 NUM_STAGES = 3  # normal cells at three resolutions, a reduction cell between them
 POOL_PADDINGS = ("same", "zeros")
@@ -117,11 +126,11 @@ def output_width(spec: CellSpec) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One operation in its place in a cell: an edge, or what adjusts a state.
+    """One operation in its place in a cell: an edge, or what adjusts or normalizes a state.
 
     Args:
-        name: such as `"block_0_left"`, `"current"`, `"previous"`, `"output_1"`.
-        op: a key of `OPERATIONS` or a member of `ADJUSTMENTS`.
+        name: such as `"block_0_left"`, `"block_0"`, `"current"`, `"previous"`, `"output_1"`.
+        op: a key of `OPERATIONS` or `NORMALIZATIONS`, or a member of `ADJUSTMENTS`.
         channels: int, channels of its input.
         strides: 1 or 2.
         input_strides: of its input, counted from the cell's current state.
@@ -179,8 +188,11 @@ class CellLayout:
         return _State(self.filters, self.strides)
 
     def _combine(self, name: str, block: Block, left: "_State", right: "_State") -> "_State":
-        widths = left.channels + right.channels if block.combine == "concat" else left.channels
-        return _State(widths, self.strides)
+        channels = left.channels + right.channels if block.combine == "concat" else left.channels
+        normalization = COMBINERS[block.combine]
+        if normalization:
+            self.stages.append(Stage(name, normalization, channels, input_strides=self.strides))
+        return _State(channels, self.strides)
 
     def _concat(self, output: tuple[int, ...], states: list["_State"]) -> "_State":
         channels = 0

@@ -18,7 +18,7 @@ def random_genotype(seed):
         blocks = tuple(
             Block(
                 *(Edge(rng.choice(list(OPERATIONS)), rng.randrange(2 + i)) for _ in range(2)),
-                rng.choice(COMBINERS),
+                rng.choice(list(COMBINERS)),
             )
             for i in range(rng.randint(1, 5))
         )

@@ -106,6 +106,23 @@ def test_searched_cell_concatenates_inputs_of_another_size_by_factorized_reducti
     assert relative_difference(keras.ops.convert_to_numpy(result)[..., :4], wanted) <= 1e-5
 
 
+@pytest.mark.parametrize(
+    "combine, axes", [("add_layer_norm", (1, 2, 3)), ("add_instance_norm", (1, 2))]
+)
+def test_sums_are_normalized_where_the_block_says_so(combine, axes):
+    block = Block(Edge("max_pool_3x3", 1), Edge("identity", 1), combine)
+    layer = Cell(CellSpec((block,), (0, 2)), 5)
+    x = images(2, 7, 10, 5)
+    layer(x)
+    randomize(layer)
+    result = keras.ops.convert_to_numpy(layer(x, training=False))[..., 5:]
+    total = reference.max_pool(x.astype("float64"), 3, 1) + x
+    centred = total - total.mean(axes, keepdims=True)
+    normal = centred / np.sqrt((centred**2).mean(axes, keepdims=True) + EPSILON)
+    w = reference.Weights.of(layer) / "block_0" / "normalization_0"
+    assert relative_difference(result, normal * w["gamma"] + w["beta"]) <= 1e-5
+
+
 @pytest.mark.parametrize("kind", ["average", "max"])
 @pytest.mark.parametrize("size", SIZES)
 def test_pool_with_zeros_counts_what_lies_beyond_the_border(kind, size):
@@ -125,6 +142,9 @@ LAYERS = [
     lambda: Operation("adjust_previous", 6, 2),
     lambda: Cell(
         CellSpec((Block(Edge("conv_3x3", 0), Edge("dilated_conv_3x3", 1), "concat"),), (2,)), 6, 2
+    ),
+    lambda: Cell(
+        CellSpec((Block(Edge("conv_1x1", 0), Edge("conv_1x1", 1), "add_layer_norm"),), (2,)), 6
     ),
 ]
 

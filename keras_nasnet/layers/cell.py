@@ -106,7 +106,9 @@ class Cell(keras.layers.Layer):
             return self.drop_path.drop(output, drop_rate)
 
         def combine(name, block, left, right):
-            return left + right if block.combine == "add" else ops.concatenate([left, right], -1)
+            if block.combine == "concat":
+                return ops.concatenate([left, right], axis=-1)
+            return apply(name, left + right)
 
         def concat(output, states):
             return ops.concatenate(

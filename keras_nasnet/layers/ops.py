@@ -270,8 +270,8 @@ class Operation(_Unit):
     """One of the 13 operations of the search space, with whatever its input makes necessary.
 
     Args:
-        op: str, a key of `keras_nasnet.operation.OPERATIONS` such as `"separable_5x5"`, or a
-            member of `ADJUSTMENTS`.
+        op: str, a key of `keras_nasnet.operation.OPERATIONS` such as `"separable_5x5"` or of
+            `NORMALIZATIONS`, or a member of `ADJUSTMENTS`.
         filters: int, output channels.
         strides: 1 (default) or 2.
         pool_padding: `"same"` (default) or `"zeros"`, see `Pool`.
@@ -292,7 +292,7 @@ class Operation(_Unit):
 
     def __init__(self, op, filters, strides=1, pool_padding="same", **kwargs):
         super().__init__(filters, **kwargs)
-        allowed = (*operation.OPERATIONS, *operation.ADJUSTMENTS)
+        allowed = (*operation.OPERATIONS, *operation.NORMALIZATIONS, *operation.ADJUSTMENTS)
         if op not in allowed:
             raise ValueError(f"unknown operation {op!r}; allowed are {', '.join(allowed)}")
         self.op = op
@@ -315,6 +315,10 @@ class Operation(_Unit):
                 dtype=self.dtype_policy,
                 name=f"pool_{index}",
             )
+        if isinstance(step, operation.Normalization):
+            groups = -1 if step.per_channel else 1
+            name = f"normalization_{index}"
+            return layers.GroupNormalization(groups, -1, dtype=self.dtype_policy, name=name)
         if isinstance(step, operation.FactorizedReduction):
             return FactorizedReduction(
                 self.filters,
@@ -330,7 +334,7 @@ class Operation(_Unit):
     def call(self, inputs, training=None):
         x = inputs
         for step in self.steps:
-            x = step.call(x) if isinstance(step, Pool) else step.call(x, training=training)
+            x = step.call(x, training=training) if isinstance(step, _Unit) else step.call(x)
         return x
 
     def compute_output_shape(self, input_shape):
