@@ -65,7 +65,7 @@ def main():
             process = start(broken, options.epochs)
             process.stdout.readline()
             try:
-                process.wait(rng.uniform(1, 20))
+                process.wait(rng.uniform(1, 25))
                 break  # it came to its end
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)

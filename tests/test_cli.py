@@ -65,7 +65,10 @@ TRAIN = ["train", "--data", "digits", "--out", "{tmp}/run"]
         (["train", "--out", "{tmp}/run"], "--data: say what to train on"),
         (["train", "--data", "digits"], "one of the arguments --out --resume is required"),
         (["train", "--resume", "{tmp}"], "is no run folder"),
-        (["train", "--resume", "{tmp}", "--seed", "3", "--set", "epochs=9"], "leave out --set, --seed"),
+        (
+            ["train", "--resume", "{tmp}", "--seed", "3", "--set", "epochs=9"],
+            "leave out --set, --seed",
+        ),
         ([*TRAIN, "--set", "epochs=0"], "epochs.*got 0"),
         ([*TRAIN, "--set", "epochs"], "wanted NAME=VALUE, got 'epochs'"),
         ([*TRAIN, "--set", "epoch=3"], "did you mean epochs"),
