@@ -18,11 +18,13 @@ _MODULES = {  # where each public name lives
     "weights.load": ("load_weights",),
     "imagenet": ("decode_predictions", "preprocess_input"),
 }
+_SUBPACKAGES = ("search",)
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
-__all__ = sorted(_HOME)
+__all__ = sorted((*_HOME, *_SUBPACKAGES))
 
 if TYPE_CHECKING:
+    from keras_nasnet import search as search
     from keras_nasnet.catalog import NASNET_A as NASNET_A
     from keras_nasnet.genotype import Block as Block
     from keras_nasnet.genotype import CellSpec as CellSpec
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str):
+    if name in _SUBPACKAGES:
+        return import_module(f"{__name__}.{name}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,5 +1,9 @@
 """Networks small enough to build in a second or two."""
 
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # tests run beside each other
+
 import keras
 import numpy as np
 import pytest

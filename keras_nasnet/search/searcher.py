@@ -1,0 +1,213 @@
+"""What all searchers share, and the simplest of them: random search."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_nasnet.search.space import Choices, Decision, checked
+
+ATTEMPTS = 50  # proposals, before the next new choices are counted up to
+
+
+class Searcher(ABC):
+    """Finds good choices by trial: `ask` for some, `tell` what they were worth.
+
+    It may be asked any number of times before it is told, and told in any order, late or never.
+    Rewards count by their order alone: scaling or shifting them changes nothing. Choices are not
+    repeated while any are new.
+
+    Args:
+        decisions: sequence of `(name, number of choices)`, such as a `SearchSpace`.
+        seed: int or None (default) for a random one.
+        canonical: function from a tuple of choices to one that stands for all with the same
+            meaning. Default: that of a `SearchSpace`, else the choices themselves.
+
+    Raises:
+        ValueError: if there are no decisions, a name occurs twice, or a number is below 1.
+    """
+
+    def __init__(
+        self,
+        decisions: Sequence[Decision],
+        seed: int | None = None,
+        *,
+        canonical: Callable[[Choices], Choices] | None = None,
+    ) -> None:
+        self.decisions = tuple((str(name), int(count)) for name, count in decisions)
+        names = {name for name, _ in self.decisions}
+        if not names or len(names) < len(self.decisions):
+            raise ValueError(f"decisions: wanted one or more with different names, got {decisions}")
+        for name, count in self.decisions:
+            if count < 1:
+                raise ValueError(f"{name}: wanted at least 1 choice, got {count}")
+        self.counts = np.array([count for _, count in self.decisions])
+        self.canonical: Callable[[Choices], Choices]
+        self.canonical = canonical or getattr(decisions, "canonical", None) or tuple
+        self.rng = np.random.default_rng(seed)
+        self.choices: dict[str, Choices] = {}
+        self.rewards: dict[str, float | None] = {}  # in the order of telling; None is a failure
+        self._taken: set[Choices] = set()
+        self._is_exhausted = False
+
+    @abstractmethod
+    def _propose(self) -> Choices:
+        """Choices to try next, which may have been tried."""
+
+    def _learn(self) -> None:  # noqa: B027  nothing is to be learned by default
+        """Takes in what was told last."""
+
+    def ask(self, trial_id: str) -> dict[str, int]:
+        """Choices for a trial, the same each time it is asked for.
+
+        Args:
+            trial_id: str.
+
+        Returns:
+            An index for each decision, by name, in the order of the decisions.
+        """
+        if trial_id not in self.choices:
+            self._take(trial_id, self._new())
+        return self._named(self.choices[trial_id])
+
+    def tell(
+        self,
+        trial_id: str,
+        reward: float | None,
+        choices: Mapping[str, int] | Sequence[int] | None = None,
+    ) -> None:
+        """Tells what a trial was worth; a trial that was told is told for good.
+
+        Args:
+            trial_id: str.
+            reward: float, greater is better; None, NaN and infinities for a trial that failed.
+            choices: of a trial that was not asked for here.
+
+        Raises:
+            ValueError: if the trial is unknown and no choices are given, or they are wrong.
+        """
+        if trial_id not in self.choices:
+            if choices is None:
+                raise ValueError(
+                    f"trial {trial_id!r} was not asked for; tell its choices with its reward"
+                )
+            self._take(trial_id, checked(self.decisions, choices))
+        if trial_id in self.rewards:
+            return
+        is_finite = reward is not None and math.isfinite(reward)
+        self.rewards[trial_id] = float(reward) if is_finite else None  # type: ignore[arg-type]
+        self._learn()
+
+    @property
+    def best(self) -> dict[str, int] | None:
+        """The choices with the greatest reward told so far; None before there is one."""
+        best = self._best_first()[:1]
+        if not best or self.rewards[best[0]] is None:
+            return None
+        return self._named(self.choices[best[0]])
+
+    def get_state(self) -> dict[str, Any]:
+        """All that `set_state` needs to go on, as plain data for JSON."""
+        return {
+            "searcher": type(self).__name__,
+            "decisions": [list(decision) for decision in self.decisions],
+            "rng": self.rng.bit_generator.state,
+            "choices": {key: list(value) for key, value in self.choices.items()},
+            "rewards": dict(self.rewards),
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on where a searcher of this kind was when it gave this state.
+
+        Raises:
+            ValueError: if it is the state of another kind of searcher or of other decisions.
+        """
+        mine = (type(self).__name__, [list(decision) for decision in self.decisions])
+        if not isinstance(state, dict) or (state.get("searcher"), state.get("decisions")) != mine:
+            raise ValueError("not the state of a searcher of this kind with these decisions")
+        self.rng.bit_generator.state = state["rng"]
+        self.choices = {key: tuple(value) for key, value in state["choices"].items()}
+        self.rewards = dict(state["rewards"])
+        self._taken = {self.canonical(choices) for choices in self.choices.values()}
+        self._is_exhausted = False
+
+    def _named(self, choices: Choices) -> dict[str, int]:
+        return {name: index for (name, _), index in zip(self.decisions, choices, strict=True)}
+
+    def _take(self, trial_id: str, choices: Choices) -> None:
+        self.choices[trial_id] = choices
+        self._taken.add(self.canonical(choices))
+
+    def _is_new(self, choices: Choices) -> bool:
+        return self.canonical(choices) not in self._taken
+
+    def _new(self) -> Choices:
+        """Proposed choices, or if they are all taken the next that are not, counting up."""
+        choices = self._propose()
+        for _ in range(ATTEMPTS):
+            if self._is_exhausted or self._is_new(choices):
+                return choices
+            choices = self._propose()
+        for following in self._counting_up(choices):
+            if self._is_new(following):
+                return following
+        self._is_exhausted = True
+        return choices
+
+    def _counting_up(self, choices: Choices) -> Iterator[Choices]:
+        """All choices, counting up from some and around."""
+        values = list(choices)
+        while True:
+            for place, count in enumerate(self.counts):
+                values[place] = (values[place] + 1) % count
+                if values[place]:
+                    break
+            yield tuple(values)
+            if tuple(values) == choices:
+                return
+
+    def _first_new(self, candidates: Iterable[Sequence[int]]) -> Choices:
+        """The first of some choices that are new, or random ones."""
+        for candidate in candidates:
+            choices = tuple(int(value) for value in candidate)
+            if self._is_new(choices):
+                return choices
+        return self._random()
+
+    def _best_first(self) -> list[str]:
+        """The trials that were told; failures are the worst, of equal ones the first is better."""
+
+        def reward(trial_id: str) -> float:
+            value = self.rewards[trial_id]
+            return -math.inf if value is None else value
+
+        return sorted(self.rewards, key=reward, reverse=True)
+
+    def _random(self) -> Choices:
+        return tuple(self.rng.integers(self.counts).tolist())
+
+    def _mutated(self, choices: Choices) -> Choices:
+        """The choices with another one at a random decision that has more than one."""
+        free = np.flatnonzero(self.counts > 1)
+        values = list(choices)
+        if len(free):
+            place = int(self.rng.choice(free))
+            shift = int(self.rng.integers(1, self.counts[place]))
+            values[place] = (values[place] + shift) % int(self.counts[place])
+        return tuple(values)
+
+
+class RandomSearcher(Searcher):
+    """Uniformly random choices, none twice."""
+
+    def _propose(self) -> Choices:
+        return self._random()
+
+
+def check_at_least(least: int, **values: int) -> None:
+    """Raises `ValueError` naming the first of the values that is no integer of at least `least`."""
+    for name, value in values.items():
+        if type(value) is not int or value < least:
+            raise ValueError(f"{name}: wanted an integer of at least {least}, got {value!r}")

@@ -1,0 +1,206 @@
+"""The NASNet search space as a list of decisions (Zoph et al. 2018, section 3)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import permutations, product
+from typing import overload
+
+from keras_nasnet.genotype import COMBINERS, Block, CellSpec, Edge, Genotype, loose_ends
+from keras_nasnet.operation import OPERATIONS
+
+Decision = tuple[str, int]
+Choices = tuple[int, ...]
+
+CELLS = ("normal", "reduction")
+PARTS = ("left_source", "right_source", "left_op", "right_op", "combine")
+
+
+class SearchSpace(Sequence[Decision]):
+    """All genotypes of a number of blocks, as a sequence of decisions `(name, number of choices)`.
+
+    There are five decisions for each block, in the paper's order: the two states, the two
+    operations, how they are combined; the blocks of the normal cell come first. States that no
+    block reads are concatenated as the output.
+
+    Args:
+        num_blocks: int >= 1, blocks in each cell. Default 5.
+        operations: sequence of different names, by default the paper's 13 in its order.
+        combiners: sequence of different names. Default `("add", "concat")`;
+            `"add_layer_norm"` and `"add_instance_norm"` are those of the spaces of NASNet-B
+            and -C.
+
+    Raises:
+        ValueError: if `num_blocks` is below 1, or a name unknown, repeated or missing.
+
+    Reference:
+        Zoph et al. 2018, arXiv:1707.07012, section 3, figures 2 and 3.
+    """
+
+    def __init__(
+        self,
+        num_blocks: int = 5,
+        operations: Sequence[str] = tuple(OPERATIONS),
+        combiners: Sequence[str] = ("add", "concat"),
+    ) -> None:
+        if type(num_blocks) is not int or num_blocks < 1:
+            raise ValueError(f"num_blocks: wanted an integer of at least 1, got {num_blocks!r}")
+        self.num_blocks = num_blocks
+        self.operations = _names("operations", operations, OPERATIONS)
+        self.combiners = _names("combiners", combiners, COMBINERS)
+        self.decisions: tuple[Decision, ...] = tuple(
+            (f"{cell}_block_{block}_{part}", count)
+            for cell in CELLS
+            for block in range(num_blocks)
+            for part, count in zip(PARTS, self._counts(block), strict=True)
+        )
+
+    def _counts(self, block: int) -> tuple[int, ...]:
+        sources, operations = 2 + block, len(self.operations)
+        return sources, sources, operations, operations, len(self.combiners)
+
+    def __len__(self) -> int:
+        return len(self.decisions)
+
+    @overload
+    def __getitem__(self, index: int) -> Decision: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Decision]: ...
+    def __getitem__(self, index: int | slice) -> Decision | Sequence[Decision]:
+        return self.decisions[index]
+
+    def decode(self, choices: Mapping[str, int] | Sequence[int]) -> Genotype:
+        """The genotype of choices.
+
+        Args:
+            choices: an index for each decision, by name or in order.
+
+        Raises:
+            ValueError: naming the decision that is missing, unknown or out of range.
+        """
+        values = iter(checked(self.decisions, choices))
+        return Genotype(normal=self._decode_cell(values), reduction=self._decode_cell(values))
+
+    def _decode_cell(self, values: Iterator[int]) -> CellSpec:
+        blocks = []
+        for _ in range(self.num_blocks):
+            left_source, right_source, left, right, combine = (next(values) for _ in PARTS)
+            blocks.append(
+                Block(
+                    Edge(self.operations[left], left_source),
+                    Edge(self.operations[right], right_source),
+                    self.combiners[combine],
+                )
+            )
+        return CellSpec(tuple(blocks), loose_ends(blocks))
+
+    def encode(self, genotype: Genotype) -> dict[str, int]:
+        """The choices that `decode` makes this genotype of, name aside.
+
+        Raises:
+            ValueError: if the genotype is not in this space, saying why.
+        """
+        values: list[int] = []
+        for kind in CELLS:
+            spec: CellSpec = getattr(genotype, kind)
+            if len(spec.blocks) != self.num_blocks:
+                raise ValueError(
+                    f"{kind} cell: wanted {self.num_blocks} blocks, got {len(spec.blocks)}"
+                )
+            if set(spec.output) != set(loose_ends(spec.blocks)):
+                raise ValueError(
+                    f"{kind} cell: its output {spec.output} is not the states that no block reads, "
+                    f"{loose_ends(spec.blocks)}"
+                )
+            for index, block in enumerate(spec.blocks):
+                where = f"{kind} cell, block {index}"
+                left, right = (
+                    _index(where, edge.op, self.operations) for edge in (block.left, block.right)
+                )
+                combine = _index(where, block.combine, self.combiners)
+                values += [block.left.source, block.right.source, left, right, combine]
+        return {name: value for (name, _), value in zip(self.decisions, values, strict=True)}
+
+    def canonical(self, choices: Mapping[str, int] | Sequence[int]) -> Choices:
+        """The one among all choices that mean the same network which stands for them.
+
+        Networks are the same if they differ only in the order of the two edges of a block and in
+        the order of the blocks.
+
+        Args:
+            choices: as in `decode`.
+
+        Returns:
+            Tuple of an index for each decision, themselves choices of that network.
+        """
+        values = checked(self.decisions, choices)
+        half = len(values) // 2
+        return _canonical_cell(values[:half]) + _canonical_cell(values[half:])
+
+
+def _canonical_cell(values: Choices) -> Choices:
+    """The least choices among those of the orders of blocks that are sorted by what they compute.
+
+    Blocks that compute the same are tried in every order: which of them is read by whom can differ.
+    """
+    blocks = [values[start : start + len(PARTS)] for start in range(0, len(values), len(PARTS))]
+    computed: list[tuple[int, str]] = [(0, "current"), (0, "previous")]
+    for block in blocks:
+        sources = [computed[source] for source in block[:2]]
+        edges = sorted(zip(block[2:4], sources, strict=True))
+        depth = 1 + max(depth for depth, _ in sources)
+        computed.append((depth, f"({block[4]}{edges})"))
+    alike: dict[tuple[int, str], list[int]] = {}
+    for index, expression in sorted(enumerate(computed[2:]), key=lambda item: item[1]):
+        alike.setdefault(expression, []).append(index)
+    orders = product(*(permutations(indices) for indices in alike.values()))
+    return min(_reordered(blocks, [index for part in order for index in part]) for order in orders)
+
+
+def _reordered(blocks: list[Choices], order: list[int]) -> Choices:
+    place = {0: 0, 1: 1} | {2 + old: 2 + new for new, old in enumerate(order)}
+    values: list[int] = []
+    for old in order:
+        left_source, right_source, left_op, right_op, combine = blocks[old]
+        left, right = sorted([(place[left_source], left_op), (place[right_source], right_op)])
+        values += [left[0], right[0], left[1], right[1], combine]
+    return tuple(values)
+
+
+def checked(decisions: Sequence[Decision], choices: Mapping[str, int] | Sequence[int]) -> Choices:
+    """Choices in the order of the decisions.
+
+    Args:
+        decisions: `(name, number of choices)` each.
+        choices: an index for each decision, by name or in order.
+
+    Raises:
+        ValueError: naming the decision that is missing, unknown or out of range.
+    """
+    names = [name for name, _ in decisions]
+    if isinstance(choices, Mapping):
+        if set(choices) != set(names):
+            different = sorted(set(choices) ^ set(names))
+            raise ValueError(f"choices: missing or unknown are {', '.join(different)}")
+        choices = [choices[name] for name in names]
+    if len(choices) != len(names):
+        raise ValueError(f"choices: wanted {len(names)}, got {len(choices)}")
+    for (name, count), value in zip(decisions, choices, strict=True):
+        if isinstance(value, bool) or int(value) != value or not 0 <= value < count:
+            raise ValueError(f"{name}: wanted an integer from 0 to {count - 1}, got {value!r}")
+    return tuple(int(value) for value in choices)
+
+
+def _names(argument: str, names: Sequence[str], allowed: Mapping[str, object]) -> tuple[str, ...]:
+    names = tuple(names)
+    unknown = [name for name in names if name not in allowed]
+    if unknown or not names or len(set(names)) < len(names):
+        raise ValueError(
+            f"{argument}: wanted one or more different of {', '.join(allowed)}; "
+            f"got {', '.join(map(str, names)) or 'none'}"
+        )
+    return names
+
+
+def _index(where: str, name: str, names: Sequence[str]) -> int:
+    if name not in names:
+        raise ValueError(f"{where}: {name} is not in the space; allowed are {', '.join(names)}")
+    return names.index(name)
