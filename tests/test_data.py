@@ -190,6 +190,14 @@ def test_batches_cover_every_example_in_an_order_of_the_seed():
     np.testing.assert_allclose(images[:, 0, 0, 0], labels / 127.5 - 1, rtol=1e-6)
 
 
+def test_augmentation_that_batches_cannot_have_is_refused():
+    source, _ = open_data("digits")
+    with pytest.raises(ValueError, match="wanted a seed with it, got seed=None"):
+        Batches(source, (8, 8), augmentation=("flip",))
+    with pytest.raises(ValueError, match="cutmix, mixup mixes labels, wanted one_hot=True"):
+        Batches(source, (8, 8), seed=0, augmentation=("flip", "mixup", "cutmix"))
+
+
 def test_an_unreadable_image_is_named_once_and_the_next_stands_in(tmp_path, caplog):
     write_folder(tmp_path, ["cat", "dog"])
     (tmp_path / "cat" / "1.jpg").write_bytes(b"text")

@@ -16,11 +16,10 @@ INITIAL_RANGE = 0.1  # appendix A: weights uniform in +-0.1
 class Moment(NamedTuple):
     """What one decision leaves for the gradient; arrays have a row for each sample."""
 
-    token: np.ndarray  # row of the embedding that was fed in
     hidden: np.ndarray  # before
     cell: np.ndarray
     gates: np.ndarray  # input, forget, candidate, output
-    cell_after: np.ndarray
+    squashed: np.ndarray  # tanh of the cell after
     hidden_after: np.ndarray
     probabilities: np.ndarray
     chosen: np.ndarray
@@ -97,13 +96,14 @@ class Policy:
             gates[:, 2 * NUM_UNITS : 3 * NUM_UNITS] = candidate
             input_gate, forget_gate, candidate, output_gate = np.split(gates, 4, axis=1)
             cell_after = forget_gate * cell + input_gate * candidate
-            hidden_after = output_gate * np.tanh(cell_after)
+            squashed = np.tanh(cell_after)
+            hidden_after = output_gate * squashed
             logits = hidden_after @ weights["head"][:, choice_slice]
             probabilities = np.exp(logits - logits.max(1, keepdims=True))
             probabilities /= probabilities.sum(1, keepdims=True)
             chosen = choose(decision, probabilities)
             moments.append(
-                Moment(token, hidden, cell, gates, cell_after, hidden_after, probabilities, chosen)
+                Moment(hidden, cell, gates, squashed, hidden_after, probabilities, chosen)
             )
             token, hidden, cell = 1 + choice_slice.start + chosen, hidden_after, cell_after
         return moments
@@ -122,38 +122,37 @@ class Policy:
         weights = self.named(self.weights)
         vector = np.zeros_like(self.weights)
         gradient = self.named(vector)
-        inputs = np.zeros((len(weights["embedding"]), 4 * NUM_UNITS), vector.dtype)
         hidden = cell = np.zeros_like(moments[0].hidden)  # gradients by the states
-        samples = np.arange(len(hidden))
+        by_inputs = np.zeros((len(weights["embedding"]), 4 * NUM_UNITS), vector.dtype)
+        by_gates: list[np.ndarray] = []
         for decision in reversed(range(len(moments))):
             moment, choice_slice = moments[decision], self.choice_slices[decision]
             p = moment.probabilities
-            by_log = log_gradient[:, decision, None]
-            logits = -p * by_log
-            logits[samples, moment.chosen] += by_log[:, 0]
+            chosen = moment.chosen[:, None] == np.arange(p.shape[1])
             log_p = np.log(p + np.finfo(p.dtype).tiny)
             # d entropy / d logits = -p (log p + entropy)
-            logits -= entropy_gradient * p * (log_p - (p * log_p).sum(1, keepdims=True))
-            gradient["head"][:, choice_slice] += moment.hidden_after.T @ logits
+            by_entropy = -p * (log_p - (p * log_p).sum(1, keepdims=True))
+            logits = (chosen - p) * log_gradient[:, decision, None] + entropy_gradient * by_entropy
+            gradient["head"][:, choice_slice] = moment.hidden_after.T @ logits
+            if by_gates:  # of the next decision, which this choice was fed into
+                by_inputs[1:][choice_slice] = chosen.T.astype(vector.dtype) @ by_gates[-1]
             hidden = hidden + logits @ weights["head"][:, choice_slice].T
             i, f, candidate, o = np.split(moment.gates, 4, axis=1)
-            squashed = np.tanh(moment.cell_after)
-            cell = cell + hidden * o * (1 - squashed**2)
-            gates = np.concatenate(
-                [
-                    cell * candidate * i * (1 - i),
-                    cell * moment.cell * f * (1 - f),
-                    cell * i * (1 - candidate**2),
-                    hidden * squashed * o * (1 - o),
-                ],
-                axis=1,
+            cell = cell + hidden * o * (1 - moment.squashed**2)
+            by_gate = (
+                cell * candidate * i * (1 - i),
+                cell * moment.cell * f * (1 - f),
+                cell * i * (1 - candidate**2),
+                hidden * moment.squashed * o * (1 - o),
             )
-            gradient["recurrent_kernel"] += moment.hidden.T @ gates
-            np.add.at(inputs, moment.token, gates)
-            hidden, cell = gates @ weights["recurrent_kernel"].T, cell * f
-        gradient["kernel"] += weights["embedding"].T @ inputs
-        gradient["embedding"] += inputs @ weights["kernel"].T
-        gradient["bias"] += inputs.sum(0)
+            by_gates.append(np.concatenate(by_gate, axis=1))
+            hidden, cell = by_gates[-1] @ weights["recurrent_kernel"].T, cell * f
+        by_inputs[0] = by_gates[-1].sum(0)
+        states = np.concatenate([moment.hidden for moment in reversed(moments)])
+        gradient["recurrent_kernel"][:] = states.T @ np.concatenate(by_gates)
+        gradient["kernel"][:] = weights["embedding"].T @ by_inputs
+        gradient["embedding"][:] = by_inputs @ weights["kernel"].T
+        gradient["bias"][:] = by_inputs.sum(0)
         return vector
 
 

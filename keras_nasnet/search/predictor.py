@@ -55,10 +55,12 @@ class GaussianProcess:
 
 def _share_differing(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Share of the decisions that differ, for each pair of choices."""
-    count = np.zeros((len(one), len(other)))
-    for left, right in zip(one.T, other.T, strict=True):
-        count += left[:, None] != right
-    return count / one.shape[1]
+    values = np.arange(max(one.max(), other.max()) + 1)
+    one_hot, other_hot = (
+        (choices[..., None] == values).reshape(len(choices), -1).astype("float32")
+        for choices in (one, other)
+    )
+    return 1 - (one_hot @ other_hot.T).astype("float64") / one.shape[1]
 
 
 def normal_scores(rewards) -> np.ndarray:
