@@ -2,7 +2,7 @@
 BACKEND ?= tensorflow
 PYTHON ?= python3
 TESTS ?= $(if $(filter tensorflow,$(BACKEND)),,-m every_backend)
-EXTRAS := $(BACKEND),data,plot,$(if $(filter tensorflow,$(BACKEND)),dev,test)
+EXTRAS := $(BACKEND),data,plot,search,$(if $(filter tensorflow,$(BACKEND)),dev,test)
 
 VENV := .venv/$(BACKEND)
 BIN := $(VENV)/bin

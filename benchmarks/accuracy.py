@@ -17,6 +17,7 @@ import numpy as np
 from keras_nasnet.catalog import NASNET_A, network_of
 from keras_nasnet.data import Source, open_data
 from keras_nasnet.recipe import recipe
+from keras_nasnet.report import read_log
 from keras_nasnet.train import Job, train
 
 
@@ -46,23 +47,23 @@ def accuracy(name, changes, data, folder: Path, filters=192, **job) -> float:
     """Accuracy on the second of the two sources at the end of a run."""
     config = network_of(NASNET_A, "cifar", num_cells=1, penultimate_filters=filters)
     job = Job(config, recipe(name, **changes), "arrays", (32, 32), **job)
-    train(job, data, folder, say=lambda line: None)
-    with (folder / "log.csv").open() as log:
-        rows = [line.strip().split(",") for line in log]
-    return float(rows[-1][rows[0].index("val_accuracy")])
+    train(job, data, folder, verbose=0, say=lambda line: None)
+    return read_log(folder / "log.csv")[-1]["val_accuracy"]
 
 
-def transfer(data, folder: Path, epochs: int) -> None:
+def transfer(data, folder: Path, epochs: int, weights: str | None) -> None:
     num_classes = len(data[0].class_names)
     known, new = np.split(np.arange(num_classes), [num_classes // 2])
-    pretraining = [classes_of(source, known) for source in data]
-    pretrained = {"epochs": epochs, "whiten": False}
-    share = accuracy("search-child", pretrained, pretraining, folder / "pretrained")
-    print(f"pretraining, {len(pretraining[0])} images of {len(known)} classes: {share:.2%}")
+    if weights is None:
+        pretraining = [classes_of(source, known) for source in data]
+        changes = {"epochs": epochs, "whiten": False}
+        share = accuracy("search-child", changes, pretraining, folder / "pretrained")
+        print(f"pretraining, {len(pretraining[0])} images of {len(known)} classes: {share:.2%}")
+        weights = str(folder / "pretrained" / "model.keras")
     training, held_out = (classes_of(source, new) for source in data)
     data = repeated(per_class(training, 50), 10), held_out
-    changes = {"epochs": 6, "batch_size": 32}
-    weights = str(folder / "pretrained" / "model.keras")
+    # Random resized crops leave too little of an image of 32 x 32.
+    changes = {"epochs": 6, "batch_size": 32, "augmentation": ("pad_crop", "flip")}
     for label, name, options in (
         ("fine-tuned", "finetune", {"weights": weights}),
         ("from scratch, the same recipe", "finetune", {}),
@@ -89,12 +90,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("experiment", choices=("transfer", "drop-path"))
     parser.add_argument("data", help="as `keras-nasnet train --data`")
+    parser.add_argument("--pretrained", metavar="FILE", help="of an earlier transfer, to use again")
     parser.add_argument("--epochs", type=int, help="default: 4 of pretraining, or 8")
     options = parser.parse_args()
     data = open_data(options.data)
     with tempfile.TemporaryDirectory() as folder:
         if options.experiment == "transfer":
-            transfer(data, Path(folder), options.epochs or 4)
+            transfer(data, Path(folder), options.epochs or 4, options.pretrained)
         else:
             drop_path(data, Path(folder), options.epochs or 8)
 

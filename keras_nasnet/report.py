@@ -23,9 +23,7 @@ class Log:
         self.path = run / csv_name
         self.rows: list[dict[str, Any]] = []
         if num_epochs and self.path.exists():
-            with self.path.open(newline="") as file:
-                rows = [{k: _number(v) for k, v in row.items()} for row in csv.DictReader(file)]
-            self.rows = rows[:num_epochs]
+            self.rows = read_log(self.path)[:num_epochs]
         self._writer = None
         try:
             from tensorboardX import SummaryWriter
@@ -53,6 +51,12 @@ class Log:
             writer = csv.DictWriter(file, self.rows[0])
             writer.writeheader()
             writer.writerows(self.rows)
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The rows of a log's CSV file."""
+    with path.open(newline="") as file:
+        return [{k: _number(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
 def _number(text: str) -> int | float:

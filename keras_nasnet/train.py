@@ -92,6 +92,7 @@ def train(
     *,
     resume=False,
     checkpoint_s=300.0,
+    verbose="auto",
     say=print,
 ) -> keras.Model:
     """Trains a classifier and writes a run folder.
@@ -108,6 +109,7 @@ def train(
         resume: bool, default False. Whether to go on from the folder's checkpoint; from the start
             if there is none yet.
         checkpoint_s: float, seconds between checkpoints within an epoch; one ends each epoch.
+        verbose: as in `keras.Model.fit`. Default `"auto"`, a bar of progress.
         say: called with each line of text for the user. Default `print`.
 
     Returns:
@@ -152,7 +154,7 @@ def train(
             say=say,
         )
         with stopped_by_signals(callback):
-            _fit(model, job.recipe, batches, held_out, callback)
+            _fit(model, job.recipe, batches, held_out, callback, verbose)
     return model
 
 
@@ -169,7 +171,7 @@ def _batches(job: Job, data: tuple[Source, Source], normalization) -> tuple[Batc
     return batches, Batches(whole, job.size, batch_size, **settings)
 
 
-def _fit(model: keras.Model, recipe: Recipe, batches: Batches, held_out: Batches, callback):
+def _fit(model: keras.Model, recipe: Recipe, batches, held_out, callback, verbose):
     """Fits from the callback's step to the end.
 
     An epoch that was broken off is a fit of its own: those of one `fit` are all of one length.
@@ -187,6 +189,7 @@ def _fit(model: keras.Model, recipe: Recipe, batches: Batches, held_out: Batches
             steps_per_epoch=len(batches) - within,
             validation_data=held_out,
             callbacks=callbacks,
+            verbose=verbose,
         )
         if callback.step < callback.total_steps:
             # `fit` ends by putting moving averages in the weights' place.

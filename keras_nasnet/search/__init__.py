@@ -1,4 +1,9 @@
-"""The search: decisions, and searchers that make them (Zoph et al. 2018, section 3)."""
+"""The search for cells (Zoph et al. 2018, section 3): decisions, searchers, keras-tuner's tuner.
+
+`SearcherOracle` and `NASNetTuner` import keras-tuner and Keras when they are first used.
+"""
+
+from importlib import import_module
 
 from keras_nasnet.search.controller import PUBLISHED, Controller
 from keras_nasnet.search.evolution import RegularizedEvolution
@@ -7,13 +12,32 @@ from keras_nasnet.search.predictor import PredictorSearcher
 from keras_nasnet.search.searcher import RandomSearcher, Searcher
 from keras_nasnet.search.space import SearchSpace
 
+SEARCHERS = {
+    "controller": Controller,
+    "evolution": RegularizedEvolution,
+    "local": LocalSearch,
+    "predictor": PredictorSearcher,
+    "random": RandomSearcher,
+}
+
+_LAZY = {"SearcherOracle": "oracle", "NASNetTuner": "tuner"}
+
 __all__ = [
     "PUBLISHED",
+    "SEARCHERS",
     "Controller",
     "LocalSearch",
+    "NASNetTuner",
     "PredictorSearcher",
     "RandomSearcher",
     "RegularizedEvolution",
     "SearchSpace",
     "Searcher",
+    "SearcherOracle",
 ]
+
+
+def __getattr__(name: str):
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

@@ -160,7 +160,7 @@ class Searcher(ABC):
         """All choices, counting up from some and around."""
         values = list(choices)
         while True:
-            for place, count in enumerate(self.counts):
+            for place, count in enumerate(self.counts.tolist()):
                 values[place] = (values[place] + 1) % count
                 if values[place]:
                     break

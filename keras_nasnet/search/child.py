@@ -1,0 +1,97 @@
+"""Children: networks of the cells that are tried, trained in a process of their own."""
+
+import os
+import threading
+import time
+from functools import lru_cache
+from pathlib import Path
+
+from keras_nasnet.optional import import_optional
+
+
+class ChildFailedError(RuntimeError):
+    """The process of a child died; the message says so."""
+
+
+class Children:
+    """Trains children one after another outside of this process.
+
+    What a backend keeps of the networks it has run stays out of here, and so does what kills a
+    process: one that has died, or has grown by some hundred MiB, is replaced (loky does that).
+    """
+
+    def __init__(self) -> None:
+        self._executor = None
+
+    def train(self, job, held_out, folder: Path) -> float:
+        """As `train_child`, in the other process.
+
+        Raises:
+            ChildFailedError: if that process died.
+            Exception: what `train_child` raised.
+        """
+        return self._run(train_child, job, held_out, folder)
+
+    def _run(self, function, *arguments):
+        loky = import_optional("loky", "search")
+        if self._executor is None:
+            self._executor = loky.ProcessPoolExecutor(
+                1, timeout=None, initializer=_die_with, initargs=(os.getpid(),)
+            )
+        try:
+            return self._executor.submit(function, *arguments).result()
+        except loky.process_executor.BrokenProcessPool as error:
+            self.close()
+            raise ChildFailedError(
+                f"the child's process died, perhaps of too little memory: {error}"
+            ) from error
+
+    def close(self) -> None:
+        """Ends the other process, whatever it does."""
+        if self._executor is not None:
+            self._executor.shutdown(kill_workers=True)
+            self._executor = None
+
+
+def _die_with(parent: int) -> None:
+    """Ends this process when the search's is gone, for nobody waits for the child any more."""
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def train_child(job, held_out: float, folder: Path) -> float:
+    """Trains a child, or goes on with its training.
+
+    Args:
+        job: `keras_nasnet.train.Job`, whose data `open_data` knows.
+        held_out: float in (0, 1), the share of the training images to validate with; the
+            validation images of the data, if it has any, are left for the end of all.
+        folder: path of the child's run folder.
+
+    Returns:
+        The greatest validation accuracy of an epoch.
+    """
+    import keras
+
+    from keras_nasnet.report import read_log
+    from keras_nasnet.run import LOG
+    from keras_nasnet.train import CONFIG, train
+
+    keras.utils.clear_session()
+    data = _data(job.data, held_out, job.seed)
+    is_begun = (folder / CONFIG).exists()
+    train(job, data, folder, resume=is_begun, verbose=0, say=lambda line: None)
+    return max(row["val_accuracy"] for row in read_log(folder / LOG))
+
+
+@lru_cache(maxsize=1)
+def _data(name, held_out, seed):
+    from keras_nasnet.data import open_data
+
+    training, _ = open_data(name, seed)
+    return training.split(held_out, seed)

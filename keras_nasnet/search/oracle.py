@@ -1,0 +1,150 @@
+"""Any searcher as an oracle of keras-tuner."""
+
+import json
+import math
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras_tuner
+
+from keras_nasnet.atomic import replace_file
+from keras_nasnet.search.searcher import Searcher
+
+# keras-tuner's names of what becomes of a trial.
+RUNNING, STOPPED, COMPLETED, FAILED = "RUNNING", "STOPPED", "COMPLETED", "FAILED"
+
+
+class SearcherOracle(keras_tuner.Oracle):
+    """Asks a searcher for each trial, tells it what the trial was worth.
+
+    A trial's hyperparameters are its decisions, their values the indices chosen. Trials that fail,
+    by an exception or an objective that is not finite, neither end the search nor are they the
+    best. The state, the searcher's with it, is written beside and replaced: a search that is killed
+    at any moment goes on as if it had not been, each reward counted once.
+
+    Args:
+        searcher: `Searcher`.
+        objective: str such as `"val_accuracy"`, or `keras_tuner.Objective`; by default what
+            `run_trial` returns is minimized.
+        max_trials: int >= 1, or None (default) for no limit.
+        max_seconds: float > 0, of searching, earlier parts of a resumed search counted; None
+            (default) for no limit. Trials that have begun are finished.
+
+    Raises:
+        ValueError: if a limit is out of range, there is none, or there are several objectives.
+    """
+
+    def __init__(self, searcher: Searcher, objective=None, max_trials=None, max_seconds=None):
+        if max_trials is not None and (type(max_trials) is not int or max_trials < 1):
+            raise ValueError(f"max_trials: wanted an integer of at least 1, got {max_trials!r}")
+        if max_trials is None and max_seconds is None:
+            raise ValueError("max_trials, max_seconds: wanted a limit, got neither")
+        if isinstance(objective, list):
+            raise ValueError(f"objective: wanted one, got {objective!r}")
+        if max_seconds is not None and not max_seconds > 0:
+            raise ValueError(f"max_seconds: wanted > 0, got {max_seconds!r}")
+        hyperparameters = keras_tuner.HyperParameters()
+        for name, count in searcher.decisions:
+            hyperparameters.Choice(name, list(range(count)))
+        super().__init__(
+            objective,
+            max_trials,
+            hyperparameters,
+            allow_new_entries=False,
+            max_consecutive_failed_trials=sys.maxsize,
+        )
+        self.searcher = searcher
+        self.max_seconds = max_seconds
+        self._seconds_before = 0.0  # of searching, when this process began
+        self._begin = time.monotonic()
+        self._saves = True
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of searching so far."""
+        return self._seconds_before + time.monotonic() - self._begin
+
+    def populate_space(self, trial_id):
+        if self.max_seconds is not None and self.seconds >= self.max_seconds:
+            return {"status": STOPPED}
+        return {"status": RUNNING, "values": self.searcher.ask(trial_id)}
+
+    @keras_tuner.synchronized
+    def update_trial(self, trial_id, metrics, step=0):
+        self._check_objective_found(metrics)
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        if self.objective.name in finite:
+            return super().update_trial(trial_id, finite, step)
+        trial = self.trials[trial_id]
+        trial.message = f"{self.objective.name} is {metrics[self.objective.name]}"
+        return trial
+
+    def score_trial(self, trial):
+        trial.score = math.nan  # for which the trial is a failure
+        if trial.metrics.exists(self.objective.name):
+            super().score_trial(trial)
+
+    @keras_tuner.synchronized
+    def end_trial(self, trial):
+        trial.message = trial.message or self.trials[trial.trial_id].message
+        with self._saving_once():
+            super().end_trial(trial)
+            self._tell(self.trials[trial.trial_id])
+        self.save()
+
+    def _tell(self, trial):
+        if trial.trial_id in self.searcher.rewards:
+            return
+        reward = trial.score if trial.status == COMPLETED else None
+        if reward is not None and self.objective.direction == "min":
+            reward = -reward
+        self.searcher.tell(trial.trial_id, reward, trial.hyperparameters.values)
+
+    @contextmanager
+    def _saving_once(self):
+        self._saves = False
+        try:
+            yield
+        finally:
+            self._saves = True
+
+    def save(self):
+        if self._saves:
+            _write_json(Path(self._get_oracle_fname()), self.get_state())
+
+    def _save_trial(self, trial):
+        if trial.score is not None and not math.isfinite(trial.score):
+            trial.score = None
+        _write_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
+
+    def reload(self):
+        super().reload()
+        # Killed between a trial's file and the state: it is asked for again, and is the same.
+        self.trials = {trial_id: self.trials[trial_id] for trial_id in self.start_order}
+        # Killed in between at its end: it has ended.
+        ended = [key for key in self._retry_queue if self.trials[key].status in (COMPLETED, FAILED)]
+        self._retry_queue = [key for key in self._retry_queue if key not in ended]
+        self.end_order += [trial_id for trial_id in ended if trial_id not in self.end_order]
+        for trial_id in self._retry_queue:
+            trial = self.trials[trial_id]
+            trial.metrics = type(trial.metrics)()  # reported by the process that was killed
+        for trial_id in self.end_order:
+            self._tell(self.trials[trial_id])
+
+    def get_state(self):
+        return super().get_state() | {
+            "searcher": self.searcher.get_state(),
+            "seconds": self.seconds,
+        }
+
+    def set_state(self, state):
+        super().set_state(state)
+        self.searcher.set_state(state["searcher"])
+        self._seconds_before, self._begin = state["seconds"], time.monotonic()
+
+
+def _write_json(path: Path, state) -> None:
+    text = json.dumps(state, allow_nan=False)
+    replace_file(path, lambda beside: beside.write_text(text))
