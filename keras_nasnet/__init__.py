@@ -1,4 +1,4 @@
-"""NASNet for Keras 3: published models, cells as layers, weights, training.
+"""NASNet for Keras 3: published models, cells as layers, weights, training, search.
 
 Names are loaded when they are first used, so that `import keras_nasnet` imports neither Keras nor
 a backend.

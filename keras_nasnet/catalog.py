@@ -68,12 +68,13 @@ def network_of(genotype: Genotype, stem: str = "imagenet", **settings: Any) -> N
     Args:
         genotype: the two cells.
         stem: `"imagenet"` or `"cifar"`.
-        settings: other fields of `NASNetConfig`. By default `penultimate_filters` gives the cells
-            as many filters as the published network has.
+        settings: other fields of `NASNetConfig`, None for the published network's. That of
+            `penultimate_filters` gives the cells as many filters as the published network has.
 
     Raises:
         ValueError: as `NASNetConfig` does.
     """
     base = MODELS["NASNetCIFAR" if stem == "cifar" else "NASNetMobile"]
+    settings = {name: value for name, value in settings.items() if value is not None}
     settings.setdefault("penultimate_filters", 4 * base.filters * output_width(genotype.normal))
     return replace(base, genotype=genotype, **{"stem": stem} | settings)

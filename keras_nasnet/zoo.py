@@ -117,7 +117,7 @@ def NASNetCIFAR(
 def NASNet(
     genotype: Genotype,
     num_cells,
-    penultimate_filters,
+    penultimate_filters=None,
     *,
     stem="imagenet",
     stem_multiplier=None,
@@ -138,7 +138,8 @@ def NASNet(
         genotype: `Genotype`, the normal and the reduction cell.
         num_cells: int >= 1, normal cells in each of the three stages.
         penultimate_filters: int, channels of the last cell's output; a multiple of 16 times the
-            states in the normal cell's output, 4 times with the `"cifar"` stem.
+            states in the normal cell's output, 4 times with the `"cifar"` stem. Default: as many
+            filters in the cells as NASNetMobile has, or NASNetCIFAR with the `"cifar"` stem.
         stem: `"imagenet"` (default): 3x3 convolution with stride 2, two reduction cells.
             `"cifar"`: 3x3 convolution with stride 1.
         stem_multiplier: int >= 1. That convolution has 32 times as many filters, default 1; with
@@ -196,7 +197,7 @@ def NASNet(
         penultimate_filters=penultimate_filters,
         skip_reduction=skip_reduction,
         classes=1000,
-        **({} if stem_multiplier is None else {"stem_multiplier": stem_multiplier}),
+        stem_multiplier=stem_multiplier,
     )
     return build_model(
         config,

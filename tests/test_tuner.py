@@ -10,11 +10,10 @@ from keras_nasnet.recipe import recipe
 from keras_nasnet.report import read_log
 from keras_nasnet.run import LOG
 from keras_nasnet.search import NASNetTuner, SearchSpace
-from keras_nasnet.search.child import ChildFailedError, Children
 
 SPACE = SearchSpace(1, ["identity", "max_pool_3x3", "conv_1x1"], ["add"])
 SMALL = {
-    "max_trials": 3,
+    "max_trials": 2,
     "num_cells": 1,
     "filters": 2,
     "recipe": recipe("search-child", epochs=2, batch_size=256, augmentation=()),
@@ -25,13 +24,12 @@ def tuner(folder, **options):
     return NASNetTuner(SPACE, "random", directory=folder, seed=1, **SMALL | options)
 
 
-@pytest.mark.every_backend
 @pytest.mark.slow
 def test_children_are_trained_kept_and_loaded(tmp_path, capsys):
     one = tuner(tmp_path)
     one.search("digits")
-    trials = one.oracle.get_best_trials(3)
-    assert [trial.status for trial in trials] == ["COMPLETED"] * 3
+    trials = one.oracle.get_best_trials(2)
+    assert [trial.status for trial in trials] == ["COMPLETED"] * 2
     for trial in trials:
         rows = read_log(Path(one.get_trial_dir(trial.trial_id)) / LOG)
         assert trial.score == max(row["val_accuracy"] for row in rows)
@@ -41,17 +39,17 @@ def test_children_are_trained_kept_and_loaded(tmp_path, capsys):
     assert model.output_shape == (None, 10)
     assert model.count_params() > 0
     assert one.get_best_genotypes()[0] == one.genotype(trials[0])
-    assert len(set(one.get_best_genotypes(3))) == 3
+    assert len(set(one.get_best_genotypes(2))) == 2
 
     printed = capsys.readouterr().out
     assert f"best {trials[0].score:.4f} of trial {trials[0].trial_id}" in printed
     one.results_summary()
     assert f"{trials[0].score:.4f}" in capsys.readouterr().out
 
-    more = tuner(tmp_path, max_trials=4)
-    assert len(more.oracle.trials) == 3
+    more = tuner(tmp_path, max_trials=3)
+    assert len(more.oracle.trials) == 2
     more.search("digits")
-    assert len(more.oracle.trials) == 4
+    assert len(more.oracle.trials) == 3
 
 
 def test_without_data_where_trials_need_none(tmp_path):
@@ -89,18 +87,16 @@ def test_mistakes_are_told_before_anything_is_written(tmp_path, options, message
 @pytest.mark.slow
 def test_a_child_whose_process_dies_is_a_failure_and_the_next_is_trained(tmp_path, monkeypatch):
     one = tuner(tmp_path)
-    children = Children()
-    train, trained = one._children.train, []
+    train, tried = one._children.train, []
 
     def dying(job, held_out, folder):
-        trained.append(folder)
-        if len(trained) != 2:
-            return train(job, held_out, folder)
-        with pytest.raises(ChildFailedError, match="process died") as error:
-            children._run(os._exit, 9)
-        raise error.value
+        tried.append(folder)
+        if len(tried) == 1:
+            one._children._run(os._exit, 9)
+        return train(job, held_out, folder)
 
     monkeypatch.setattr(one._children, "train", dying)
     one.search("digits")
-    statuses = [one.oracle.trials[key].status for key in one.oracle.start_order]
-    assert statuses == ["COMPLETED", "FAILED", "COMPLETED"]
+    first, second = (one.oracle.trials[key] for key in one.oracle.start_order)
+    assert (first.status, second.status) == ("FAILED", "COMPLETED")
+    assert "ChildFailedError: the child's process died" in first.message

@@ -3,7 +3,15 @@
 import keras
 import numpy as np
 import pytest
-from conftest import images, one_block, randomize, relative_difference, tiny, weights_of
+from conftest import (
+    ONE_BLOCK,
+    images,
+    one_block,
+    randomize,
+    relative_difference,
+    tiny,
+    weights_of,
+)
 
 import keras_nasnet
 from keras_nasnet import NASNET_A
@@ -34,6 +42,11 @@ def applications_nasnet(include_top=True, input_shape=(64, 64, 3), classes=1000)
 def like_applications(**options):
     """Our network of the same structure."""
     return keras_nasnet.NASNet(NASNET_A, 4, 96, pool_padding="zeros", **options)
+
+
+def test_cells_have_the_filters_of_the_published_network_by_default():
+    model = keras_nasnet.NASNet(ONE_BLOCK, 1, stem="cifar", input_shape=(32, 32, 3), classes=10)
+    assert model.layers[-2].output.shape[-1] == 2 * 4 * 32  # two states, filters doubled twice
 
 
 @pytest.mark.slow

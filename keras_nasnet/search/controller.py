@@ -100,14 +100,11 @@ class Controller(Searcher):
         if not self._samples:
             samples, logs = self.policy.sample(self.rng, max(self.batch_size, self.num_candidates))
             for choices, log in zip(samples.tolist(), logs.tolist(), strict=True):
-                if self._is_new(tuple(choices)):
-                    self._samples.setdefault(tuple(choices), log)
-        if not self._samples:
-            return self._random()
-        if self.num_candidates == 1:
-            return next(iter(self._samples))
+                self._samples.setdefault(tuple(choices), log)
         candidates = np.array(list(self._samples), "int16")
-        return tuple(self._predictor.best_first(candidates)[0].tolist())
+        if self.num_candidates > 1:
+            candidates = self._predictor.best_first(candidates)
+        return self._first_new(candidates)
 
     def _take(self, trial_id, choices):
         super()._take(trial_id, choices)
