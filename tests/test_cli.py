@@ -43,7 +43,7 @@ def test_info_of_a_genotype(capsys, tmp_path):
 
 
 def test_help_teaches(capsys):
-    for arguments in ([], ["info"], ["train"], ["recipes"], ["predict"]):
+    for arguments in ([], ["info"], ["plot"], ["train"], ["recipes"], ["predict"]):
         status, out, _ = run(capsys, *arguments, "--help")
         assert status == 0
         assert "example:" in out or not arguments
@@ -75,6 +75,7 @@ TRAIN = ["train", "--data", "digits", "--out", "{tmp}/run"]
         ([*TRAIN, "--recipe", "cifar"], "did you mean cifar10"),
         ([*TRAIN, "--devices", "3", "--set", "batch_size=32"], "batch_size: wanted a multiple"),
         (["recipes", "--set", "epochs=3"], "name the recipe"),
+        (["plot", "NASNetLarge", "--out", "{tmp}/cells.jpg"], "wanted a file ending in .png"),
         (
             ["train", "--data", "digits", "--out", "{tmp}/run", "--weights", "x"],
             "weights: x is no file",

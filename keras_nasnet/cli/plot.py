@@ -1,0 +1,27 @@
+"""`keras-nasnet plot`."""
+
+from keras_nasnet.cli.arguments import add_network, command, config_of
+from keras_nasnet.plot import FORMATS, plot_genotype
+
+
+def add(commands):
+    parser = command(
+        commands,
+        "plot",
+        run,
+        "draw the two cells of a network",
+        "keras-nasnet plot NASNetLarge --out cells.svg",
+    )
+    add_network(parser, ["model"])
+    parser.add_argument(
+        "--out",
+        default="cells.png",
+        metavar="FILE",
+        help=f"to write, ending in {', '.join(FORMATS)}; default: %(default)s",
+    )
+
+
+def run(options) -> int:
+    plot_genotype(config_of(options).genotype, options.out)
+    print(options.out)
+    return 0
