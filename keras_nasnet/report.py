@@ -35,7 +35,7 @@ class Log:
     def add(self, row: dict[str, Any]) -> None:
         """Adds an epoch's row; `step` and `epoch` are among its keys."""
         self.rows.append({key: _number(str(value)) for key, value in row.items()})
-        replace_file(self.path, self._write)
+        write_rows(self.path, self.rows)
         if self._writer is not None:
             for key, value in self.rows[-1].items():
                 if key not in ("epoch", "step"):
@@ -46,11 +46,17 @@ class Log:
         """The greatest value of a column, -1 if there are no rows."""
         return max((row[key] for row in self.rows), default=-1.0)
 
-    def _write(self, path: Path) -> None:
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.rows[0])
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Writes a CSV file, its header the keys of the first row."""
+
+    def write(beside):
+        with beside.open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
             writer.writeheader()
-            writer.writerows(self.rows)
+            writer.writerows(rows)
+
+    replace_file(path, write)
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

@@ -43,12 +43,13 @@ def test_info_of_a_genotype(capsys, tmp_path):
 
 
 def test_help_teaches(capsys):
-    for arguments in ([], ["info"], ["plot"], ["train"], ["recipes"], ["predict"]):
+    for arguments in ([], ["info"], ["plot"], ["train"], ["recipes"], ["predict"], ["search"]):
         status, out, _ = run(capsys, *arguments, "--help")
         assert status == 0
         assert "example:" in out or not arguments
 
 
+SEARCH = ["search", "--data", "digits", "--out", "{tmp}/run"]
 TRAIN = ["train", "--data", "digits", "--out", "{tmp}/run"]
 
 
@@ -75,6 +76,13 @@ TRAIN = ["train", "--data", "digits", "--out", "{tmp}/run"]
         ([*TRAIN, "--recipe", "cifar"], "did you mean cifar10"),
         ([*TRAIN, "--devices", "3", "--set", "batch_size=32"], "batch_size: wanted a multiple"),
         (["recipes", "--set", "epochs=3"], "name the recipe"),
+        (["search", "--data", "digits", "--out", "{tmp}/run"], "--seconds: say when to stop"),
+        (["search", "--out", "{tmp}/run", "--trials", "3"], "--data: say what to train on"),
+        ([*SEARCH, "--trials", "0"], "max_trials: wanted an integer of at least 1, got 0"),
+        ([*SEARCH, "--trials", "3", "--filters", "0"], "penultimate_filters: wanted"),
+        ([*SEARCH, "--trials", "3", "--blocks", "0"], "num_blocks: wanted"),
+        ([*SEARCH, "--trials", "3", "--set", "epochs=0"], "epochs.*got 0"),
+        (["search", "--resume", "{tmp}", "--trials", "9"], "is no folder of a search"),
         (["plot", "NASNetLarge", "--out", "{tmp}/cells.jpg"], "wanted a file ending in .png"),
         (
             ["train", "--data", "digits", "--out", "{tmp}/run", "--weights", "x"],
@@ -154,6 +162,23 @@ def test_train_and_predict(capsys, tmp_path):
     assert printed.count("cat") + printed.count("dog") == 1
     assert err.count("0.jpg") == 1
     assert run(capsys, "predict", out / "model.keras", good)[0] == 0
+
+
+@pytest.mark.slow
+def test_search_and_go_on(capsys, tmp_path):
+    out = tmp_path / "run"
+    arguments = ["search", "--data", "digits", "--blocks", "1", "--num-cells", "1"]
+    arguments += ["--filters", "2", "--searcher", "random", "--trials", "1", "--out", out]
+    arguments += ["--set", "epochs=1", "batch_size=256"]
+    assert run(capsys, *arguments)[0] == 0
+    status, printed, _ = run(capsys, "search", "--resume", out, "--trials", "2")
+    assert status == 0
+    assert "trial 1:" in printed
+    assert printed.count("trial 0:") == 0
+    status, _, err = run(capsys, "search", "--resume", out, "--filters", "4")
+    assert status == 2
+    assert "leave out --filters" in err
+    assert run(capsys, "info", out / "best.json", "--stem", "cifar")[0] == 0
 
 
 @pytest.mark.every_backend

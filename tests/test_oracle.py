@@ -1,11 +1,7 @@
-"""Searches by keras-tuner: what they promise about trials, failures and kills."""
+"""Searches by keras-tuner: what they promise about trials and failures."""
 
 import json
 import math
-import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -127,49 +123,6 @@ def test_a_search_goes_on_where_it_was(tmp_path):
     again = tuner(tmp_path / "broken", Controller)
     again.search()
     assert course(again.oracle) == course(whole.oracle)
-
-
-SEARCH = """
-import sys
-sys.path.insert(0, {tests!r})
-from test_oracle import Controller, tuner
-one = tuner(sys.argv[1], Controller, max_trials={max_trials})
-print("READY", flush=True)
-one.search()
-"""
-
-
-def start(folder, max_trials):
-    code = SEARCH.format(tests=str(Path(__file__).parent), max_trials=max_trials)
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-@pytest.mark.slow
-def test_a_killed_search_loses_nothing_and_counts_nothing_twice(tmp_path):
-    num_kills = 6
-    rng = random.Random(0)
-    for _ in range(num_kills):
-        process = start(tmp_path / "broken", 60)
-        process.stdout.readline()
-        try:
-            process.wait(rng.uniform(0, 1.0))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-        _, errors = process.communicate()
-        assert process.returncode in (0, -signal.SIGKILL), errors
-    resumed = tuner(tmp_path / "broken", Controller, max_trials=60)
-    resumed.search()
-    whole = tuner(tmp_path / "whole", Controller, max_trials=60)
-    whole.search()
-    assert course(resumed.oracle) == course(whole.oracle)
-    runs = (tmp_path / "broken" / "search" / "runs.txt").read_text().split()
-    assert set(runs) == set(whole.oracle.start_order)
-    assert len(runs) <= 60 + num_kills, "only what ran at a kill runs again"
 
 
 @pytest.mark.parametrize(

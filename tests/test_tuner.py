@@ -1,15 +1,22 @@
 """The search for cells: real children, trained, stopped, killed and loaded."""
 
+import csv
 import json
 import os
+import random
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from keras_nasnet import Genotype
 from keras_nasnet.recipe import recipe
 from keras_nasnet.report import read_log
 from keras_nasnet.run import LOG
 from keras_nasnet.search import NASNetTuner, SearchSpace
+from keras_nasnet.search.tuner import BEST, TRIALS
 
 SPACE = SearchSpace(1, ["identity", "max_pool_3x3", "conv_1x1"], ["add"])
 SMALL = {
@@ -40,6 +47,18 @@ def test_children_are_trained_kept_and_loaded(tmp_path, capsys):
     assert model.count_params() > 0
     assert one.get_best_genotypes()[0] == one.genotype(trials[0])
     assert len(set(one.get_best_genotypes(2))) == 2
+
+    folder = Path(one.project_dir)
+    with (folder / TRIALS).open() as file:
+        listed = list(csv.DictReader(file))
+    assert [row["trial"] for row in listed] == one.oracle.end_order
+    for row in listed:
+        trial = one.oracle.trials[row["trial"]]
+        assert float(row["reward"]) == trial.score
+        assert float(row["seconds"]) > 0
+        assert int(row["parameters"]) == one.load_model(trial).count_params()
+        assert Genotype.from_json(row["genotype"]) == one.genotype(trial)
+    assert Genotype.from_json((folder / BEST).read_text()) == one.genotype(trials[0])
 
     printed = capsys.readouterr().out
     assert f"best {trials[0].score:.4f} of trial {trials[0].trial_id}" in printed
@@ -82,6 +101,60 @@ def test_mistakes_are_told_before_anything_is_written(tmp_path, options, message
     with pytest.raises(ValueError, match=message):
         NASNetTuner(SPACE, directory=tmp_path, **SMALL | options)
     assert not list(tmp_path.iterdir())
+
+
+SEARCH = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_tuner import at_once
+one = at_once(sys.argv[1])
+print("READY", flush=True)
+one.search()
+"""
+
+
+def at_once(folder):
+    """A search whose rewards are known at once, and whose trials are listed in a file."""
+
+    class AtOnce(NASNetTuner):
+        def run_trial(self, trial):
+            with (Path(self.project_dir) / "runs.txt").open("a") as file:
+                file.write(f"{trial.trial_id}\n")
+            return float(sum(trial.hyperparameters.values.values()))
+
+    return AtOnce(SPACE, directory=folder, max_trials=60)
+
+
+def course(tuner):
+    """Trials in the order they began, with their values and what the searcher was told."""
+    oracle = tuner.oracle
+    return [
+        (key, oracle.trials[key].hyperparameters.values, oracle.searcher.rewards[key])
+        for key in oracle.start_order
+    ]
+
+
+@pytest.mark.slow
+def test_a_killed_search_loses_nothing_and_counts_nothing_twice(tmp_path):
+    rng, num_kills = random.Random(0), 4
+    code = SEARCH.format(tests=str(Path(__file__).parent))
+    for _ in range(num_kills):
+        command = [sys.executable, "-c", code, tmp_path / "broken"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdout.readline()
+        try:
+            process.wait(rng.uniform(0, 1.5))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        _, errors = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), errors.decode()
+    resumed, whole = at_once(tmp_path / "broken"), at_once(tmp_path / "whole")
+    resumed.search()
+    whole.search()
+    assert course(resumed) == course(whole)
+    runs = (Path(resumed.project_dir) / "runs.txt").read_text().split()
+    assert set(runs) == set(whole.oracle.start_order)
+    assert len(runs) <= 60 + num_kills, "only what ran at a kill runs again"
 
 
 @pytest.mark.slow

@@ -32,6 +32,11 @@ class SearcherOracle(keras_tuner.Oracle):
         max_seconds: float > 0, of searching, earlier parts of a resumed search counted; None
             (default) for no limit. Trials that have begun are finished.
 
+    Attributes:
+        seconds: float, of searching so far.
+        trial_seconds: dict of float, the seconds that each ended trial took; those of a trial that
+            a kill broke off count from where it went on.
+
     Raises:
         ValueError: if a limit is out of range, there is none, or there are several objectives.
     """
@@ -59,12 +64,19 @@ class SearcherOracle(keras_tuner.Oracle):
         self.max_seconds = max_seconds
         self._seconds_before = 0.0  # of searching, when this process began
         self._begin = time.monotonic()
+        self.trial_seconds: dict[str, float] = {}
+        self._trial_begins: dict[str, float] = {}
         self._saves = True
 
     @property
     def seconds(self) -> float:
-        """Seconds of searching so far."""
         return self._seconds_before + time.monotonic() - self._begin
+
+    @keras_tuner.synchronized
+    def create_trial(self, tuner_id):
+        trial = super().create_trial(tuner_id)
+        self._trial_begins[trial.trial_id] = self.seconds
+        return trial
 
     def populate_space(self, trial_id):
         if self.max_seconds is not None and self.seconds >= self.max_seconds:
@@ -92,6 +104,8 @@ class SearcherOracle(keras_tuner.Oracle):
         with self._saving_once():
             super().end_trial(trial)
             self._tell(self.trials[trial.trial_id])
+            begin = self._trial_begins.pop(trial.trial_id)
+            self.trial_seconds[trial.trial_id] = self.seconds - begin
         self.save()
 
     def _tell(self, trial):
@@ -137,12 +151,14 @@ class SearcherOracle(keras_tuner.Oracle):
         return super().get_state() | {
             "searcher": self.searcher.get_state(),
             "seconds": self.seconds,
+            "trial_seconds": self.trial_seconds,
         }
 
     def set_state(self, state):
         super().set_state(state)
         self.searcher.set_state(state["searcher"])
         self._seconds_before, self._begin = state["seconds"], time.monotonic()
+        self.trial_seconds = state["trial_seconds"]
 
 
 def _write_json(path: Path, state) -> None:

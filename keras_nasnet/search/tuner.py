@@ -15,6 +15,7 @@ from keras_nasnet.catalog import network_of
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.plan import NASNetConfig, output_width
 from keras_nasnet.recipe import Recipe, recipe
+from keras_nasnet.report import write_rows
 from keras_nasnet.run import MODEL
 from keras_nasnet.search import SEARCHERS
 from keras_nasnet.search.child import Children
@@ -25,13 +26,15 @@ from keras_nasnet.train import Job
 
 HELD_OUT = 0.1  # 5,000 of CIFAR-10's 50,000 images, appendix A
 RECENT = 20  # trials of a moving mean
+TRIALS, BEST = "trials.csv", "best.json"
 
 
 class NASNetTuner(BaseTuner):
     """Searches for the cells of a NASNet.
 
     Each trial is a child: a small network of the cells to be tried, trained by a recipe in a
-    process of its own; its run folder is the trial's. A search that was stopped or killed goes on
+    process of its own; its run folder is the trial's. `trials.csv` lists all that have ended, and
+    `best.json` is the genotype of the best. A search that was stopped or killed goes on
     when the same tuner is made and `search` is called again, in the middle of the child.
 
     A subclass may override `run_trial(trial, ...)` and return a float; `search` then needs no data.
@@ -92,6 +95,7 @@ class NASNetTuner(BaseTuner):
         oracle = SearcherOracle(searcher, objective, max_trials, max_seconds)
         oracle.verbose = 0
         super().__init__(oracle, None, directory, project_name, overwrite)
+        self.save()  # keras-tuner goes on with a search from the first such file on
 
     def child(self, genotype: Genotype) -> NASNetConfig:
         """The network that a genotype is tried in."""
@@ -127,6 +131,40 @@ class NASNetTuner(BaseTuner):
 
     def on_trial_end(self, trial):
         super().on_trial_end(trial)
+        if not self._is_worker():
+            self._write_trials()
+            self._say(trial)
+
+    def _write_trials(self):
+        """`trials.csv`, every candidate, and `best.json`, the cells of the best."""
+        trials = [self.oracle.trials[trial_id] for trial_id in self.oracle.end_order]
+        write_rows(
+            Path(self.project_dir) / TRIALS,
+            [
+                {
+                    "trial": trial.trial_id,
+                    "status": trial.status,
+                    "reward": trial.score,
+                    "seconds": self.oracle.trial_seconds.get(trial.trial_id),
+                    **self._size_of(trial),
+                    "genotype": json.dumps(self.genotype(trial).to_dict()),
+                    "message": (trial.message or "").strip().rpartition("\n")[2],
+                }
+                for trial in trials
+            ],
+        )
+        if self.oracle.searcher.best is not None:
+            text = self.get_best_genotypes()[0].to_json()
+            replace_file(Path(self.project_dir) / BEST, lambda beside: beside.write_text(text))
+
+    def _size_of(self, trial) -> dict[str, int]:
+        rows = summarize(self.child(self.genotype(trial)), self.size)
+        return {
+            "parameters": sum(row.params for row in rows),
+            "mult_adds": sum(row.mult_adds for row in rows),
+        }
+
+    def _say(self, trial):
         oracle = self.oracle
         trial = oracle.get_trial(trial.trial_id)
         scores = [oracle.trials[key].score for key in oracle.end_order]
@@ -150,9 +188,8 @@ class NASNetTuner(BaseTuner):
         """Prints the best trials, with the size of their children."""
         table = Table("trial", self.oracle.objective.name, "parameters", "multiply-adds")
         for trial in self.oracle.get_best_trials(num_trials):
-            rows = summarize(self.child(self.genotype(trial)), self.size)
-            params, mult_adds = sum(row.params for row in rows), sum(row.mult_adds for row in rows)
-            table.add_row(trial.trial_id, _text(trial.score), f"{params:,}", f"{mult_adds:,}")
+            size = (f"{count:,}" for count in self._size_of(trial).values())
+            table.add_row(trial.trial_id, _text(trial.score), *size)
         self.console.print(table)
 
     def save(self):
