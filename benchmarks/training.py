@@ -75,6 +75,7 @@ def peak_memory(case, name):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cases", nargs="+", default=list(CASES), choices=CASES)
     parser.add_argument("--alone", nargs=2, metavar=("CASE", "NAME"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -84,7 +85,8 @@ def main():
         step()
         print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
         return
-    for case, kinds in CASES.items():
+    for case in options.cases:
+        kinds = CASES[case]
         steps = {name: step_of(make) for name, make in kinds.items()}
         times = {name: [] for name in steps}
         for _ in range(options.rounds):

@@ -65,11 +65,6 @@ def test_children_are_trained_kept_and_loaded(tmp_path, capsys):
     one.results_summary()
     assert f"{trials[0].score:.4f}" in capsys.readouterr().out
 
-    more = tuner(tmp_path, max_trials=3)
-    assert len(more.oracle.trials) == 2
-    more.search("digits")
-    assert len(more.oracle.trials) == 3
-
 
 def test_without_data_where_trials_need_none(tmp_path):
     class Counting(NASNetTuner):
