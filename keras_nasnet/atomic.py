@@ -21,3 +21,8 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Puts a file of some text in the place of `path`."""
+    replace_file(path, lambda beside: beside.write_text(text))

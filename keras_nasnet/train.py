@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_nasnet.atomic import replace_file
+from keras_nasnet.atomic import replace_text
 from keras_nasnet.batches import Batches, measure
 from keras_nasnet.catalog import MODELS
 from keras_nasnet.checkpoint import load_checkpoint
@@ -269,8 +269,7 @@ def _normalization(job: Job, training: Source, run: Path, resume: bool):
 def _write_config(job: Job, class_names, normalization, run: Path) -> None:
     run.mkdir(parents=True, exist_ok=True)
     config = job.to_dict() | {"class_names": class_names, "normalization": normalization}
-    text = json.dumps(config, indent=2)
-    replace_file(run / CONFIG, lambda beside: beside.write_text(text))
+    replace_text(run / CONFIG, json.dumps(config, indent=2))
 
 
 def _reset_training_step(model: keras.Model) -> None:

@@ -102,6 +102,31 @@ def recipe_of(name: str, changes: list[str]) -> Recipe:
     return recipe(name, **{setting: value for setting, _, value in pairs})
 
 
+def run_folder(options, may_change: tuple[str, ...]) -> Path:
+    """The folder of `--out`, which has to be new, or of `--resume`, which keeps its settings.
+
+    Args:
+        options: what was parsed.
+        may_change: names of those that may be given with `--resume`.
+
+    Raises:
+        ValueError: if the folder is there already, or another setting is given with `--resume`.
+    """
+    folder = Path(options.resume or options.out)
+    if options.resume is None:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ValueError(f"--out: {folder} is there already; name a new folder")
+        return folder
+    changed = [
+        f"--{name.replace('_', '-')}"
+        for name, value in vars(options).items()
+        if name not in ("resume", *may_change) and value != options.parser.get_default(name)
+    ]
+    if changed:
+        raise ValueError(f"--resume: the run keeps its settings; leave out {', '.join(changed)}")
+    return folder
+
+
 def choose_backend() -> None:
     """Takes an installed backend where the user has named none, and keeps it quiet."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -3,8 +3,16 @@
 import json
 from pathlib import Path
 
-from keras_nasnet.atomic import replace_file
-from keras_nasnet.cli.arguments import add_set, choose_backend, command, console, recipe_of, size
+from keras_nasnet.atomic import replace_text
+from keras_nasnet.cli.arguments import (
+    add_set,
+    choose_backend,
+    command,
+    console,
+    recipe_of,
+    run_folder,
+    size,
+)
 from keras_nasnet.search import SEARCHERS, SearchSpace
 
 SETTINGS = "search.json"
@@ -55,13 +63,12 @@ def add(commands):
 
 
 def run(options) -> int:
-    folder = Path(options.resume or options.out)
+    folder = run_folder(options, LIMITS)
     names = [name for name in vars(options) if name not in ("out", "resume", "run", "parser")]
     settings = {name: getattr(options, name) for name in names}
     if options.resume:
-        settings = _settings_of(folder, settings, options.parser)
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"--out: {folder} is there already; name a new folder")
+        limits = {name: settings[name] for name in LIMITS if settings[name] is not None}
+        settings = _settings_of(folder) | limits
     if settings["data"] is None:
         raise ValueError("--data: say what to train on")
     if settings["trials"] is None and settings["seconds"] is None:
@@ -86,8 +93,7 @@ def run(options) -> int:
         project_name=folder.name,
         seed=settings["seed"],
     )
-    text = json.dumps(settings, indent=2)
-    replace_file(Path(tuner.project_dir) / SETTINGS, lambda beside: beside.write_text(text))
+    replace_text(folder / SETTINGS, json.dumps(settings, indent=2))
     try:
         tuner.search(settings["data"])
     except KeyboardInterrupt:
@@ -97,17 +103,9 @@ def run(options) -> int:
     return 0
 
 
-def _settings_of(folder: Path, given: dict, parser) -> dict:
-    """The settings of a search that is there, with new limits."""
+def _settings_of(folder: Path) -> dict:
+    """The settings of a search that is there."""
     try:
-        settings = json.loads((folder / SETTINGS).read_text())
+        return json.loads((folder / SETTINGS).read_text())
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder} is no folder of a search: {error}") from None
-    changed = [
-        f"--{name.replace('_', '-')}"
-        for name, value in given.items()
-        if name not in LIMITS and value != parser.get_default(name)
-    ]
-    if changed:
-        raise ValueError(f"--resume: the search keeps its settings; leave out {', '.join(changed)}")
-    return settings | {name: given[name] for name in LIMITS if given[name] is not None}

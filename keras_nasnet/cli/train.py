@@ -2,7 +2,6 @@
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 from rich.table import Table
 
@@ -14,6 +13,7 @@ from keras_nasnet.cli.arguments import (
     config_of,
     console,
     recipe_of,
+    run_folder,
     size,
 )
 from keras_nasnet.recipe import RECIPES
@@ -67,12 +67,8 @@ def add(commands):
 
 
 def run(options) -> int:
-    folder, resume = Path(options.resume or options.out), options.resume is not None
+    folder, resume = run_folder(options, ("checkpoint_seconds",)), options.resume is not None
     new_job = None if resume else _new_job(options)
-    if resume:
-        _refuse_changes(options)
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"--out: {folder} is there already; name a new folder")
     choose_backend()
     from keras_nasnet.data import open_data
     from keras_nasnet.run import StoppedError
@@ -91,18 +87,6 @@ def run(options) -> int:
     for message in unreadable:
         print(f"left out: {message}", file=sys.stderr)
     return 1 if unreadable else 0
-
-
-def _refuse_changes(options) -> None:
-    """A run that goes on keeps its settings; only how it is run may change."""
-    free = ("out", "resume", "checkpoint_seconds")
-    changed = [
-        f"--{name.replace('_', '-')}"
-        for name, value in vars(options).items()
-        if name not in free and value != options.parser.get_default(name)
-    ]
-    if changed:
-        raise ValueError(f"--resume: the run keeps its settings; leave out {', '.join(changed)}")
 
 
 def _new_job(options) -> dict:

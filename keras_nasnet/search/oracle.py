@@ -9,7 +9,7 @@ from pathlib import Path
 
 import keras_tuner
 
-from keras_nasnet.atomic import replace_file
+from keras_nasnet.atomic import replace_text
 from keras_nasnet.search.searcher import Searcher
 
 # keras-tuner's names of what becomes of a trial.
@@ -162,5 +162,4 @@ class SearcherOracle(keras_tuner.Oracle):
 
 
 def _write_json(path: Path, state) -> None:
-    text = json.dumps(state, allow_nan=False)
-    replace_file(path, lambda beside: beside.write_text(text))
+    replace_text(path, json.dumps(state, allow_nan=False))

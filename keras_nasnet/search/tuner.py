@@ -10,7 +10,7 @@ from keras_tuner.engine.base_tuner import BaseTuner
 from rich.console import Console
 from rich.table import Table
 
-from keras_nasnet.atomic import replace_file
+from keras_nasnet.atomic import replace_text
 from keras_nasnet.catalog import network_of
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.plan import NASNetConfig, output_width
@@ -88,7 +88,6 @@ class NASNetTuner(BaseTuner):
             objective = keras_tuner.Objective(objective, "max")
         self.num_cells, self.filters, self.recipe = num_cells, filters, recipe
         self.size, self.seed = tuple(size), seed
-        self.data: str | None = None
         self.console = Console()
         self._children = Children()
         self.child(self.space.decode([0] * len(self.space)))  # so that mistakes are told now
@@ -154,8 +153,7 @@ class NASNetTuner(BaseTuner):
             ],
         )
         if self.oracle.searcher.best is not None:
-            text = self.get_best_genotypes()[0].to_json()
-            replace_file(Path(self.project_dir) / BEST, lambda beside: beside.write_text(text))
+            replace_text(Path(self.project_dir) / BEST, self.get_best_genotypes()[0].to_json())
 
     def _size_of(self, trial) -> dict[str, int]:
         rows = summarize(self.child(self.genotype(trial)), self.size)
@@ -195,8 +193,7 @@ class NASNetTuner(BaseTuner):
     def save(self):
         if not self._is_worker():
             self.oracle.save()
-        text = json.dumps(self.get_state())
-        replace_file(Path(self._get_tuner_fname()), lambda beside: beside.write_text(text))
+        replace_text(Path(self._get_tuner_fname()), json.dumps(self.get_state()))
 
     def get_state(self):
         return {
