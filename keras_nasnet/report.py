@@ -59,10 +59,15 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     replace_file(path, write)
 
 
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The rows of a log's CSV file."""
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
     with path.open(newline="") as file:
-        return [{k: _number(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        return list(csv.DictReader(file))
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The rows of a log's CSV file, as numbers."""
+    return [{key: _number(value) for key, value in row.items()} for row in read_rows(path)]
 
 
 def _number(text: str) -> int | float:

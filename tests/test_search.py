@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import product
 
 import keras
 import numpy as np
@@ -20,7 +21,7 @@ from keras_nasnet.search import (
     SearchSpace,
 )
 from keras_nasnet.search.policy import NUM_UNITS, Policy
-from keras_nasnet.search.predictor import GaussianProcess, normal_scores
+from keras_nasnet.search.predictor import DECAYS, NOISES, GaussianProcess, likeliest, normal_scores
 
 SEARCHERS = [RandomSearcher, RegularizedEvolution, LocalSearch, PredictorSearcher, Controller]
 DECISIONS = [("first", 4), ("second", 3), ("third", 1), ("fourth", 5), ("fifth", 4)]
@@ -346,7 +347,9 @@ def test_the_predictor_is_scikit_learns_gaussian_process():
     choices = rng.integers(counts, size=(40, 3))
     scores = rng.normal(size=40)
     others = rng.integers(counts, size=(20, 3))
-    model = GaussianProcess(choices, scores, 2.0, 0.1)
+    model = GaussianProcess(choices[:30], 4, 2.0, 0.1)
+    for added in choices[30:]:
+        model.add(added)
 
     def one_hot(choices):
         # Squared distances are twice the number of decisions that differ.
@@ -358,11 +361,20 @@ def test_the_predictor_is_scikit_learns_gaussian_process():
     theirs = GaussianProcessRegressor(RBF(np.sqrt(3 / 2)), alpha=0.1, optimizer=None)
     theirs.fit(one_hot(choices), scores)
     mean, deviation = theirs.predict(one_hot(others), return_std=True)
-    ours_mean, ours_deviation = model(others)
+    ours_mean, ours_deviation = model(others, scores)
     np.testing.assert_allclose(ours_mean, mean, atol=1e-9)
     np.testing.assert_allclose(ours_deviation, deviation, atol=1e-9)
-    constant = len(scores) / 2 * np.log(2 * np.pi)
-    assert model.log_likelihood == pytest.approx(theirs.log_marginal_likelihood_value_ + constant)
+
+    def log_likelihood(settings):
+        decay, noise = settings
+        kernel = RBF(np.sqrt(3 / (2 * decay)))
+        return (
+            GaussianProcessRegressor(kernel, alpha=noise, optimizer=None)
+            .fit(one_hot(choices), scores)
+            .log_marginal_likelihood_value_
+        )
+
+    assert likeliest(choices, scores, 4) == max(product(DECAYS, NOISES), key=log_likelihood)
 
 
 def test_normal_scores_are_ranks():

@@ -61,7 +61,10 @@ def test_children_are_trained_kept_and_loaded(tmp_path, capsys):
     assert Genotype.from_json((folder / BEST).read_text()) == one.genotype(trials[0])
 
     printed = capsys.readouterr().out
-    assert f"best {trials[0].score:.4f} of trial {trials[0].trial_id}" in printed
+    ended = dict.fromkeys(one.oracle.end_order)
+    rows = [line.split() for line in printed.splitlines() if line.split()[:1] and line.split()[0] in ended]
+    assert [row[0] for row in rows] == one.oracle.end_order
+    assert rows[-1][1:3] == [f"{one.oracle.trials[rows[-1][0]].score:.4f}", f"{trials[0].score:.4f}"]
     one.results_summary()
     assert f"{trials[0].score:.4f}" in capsys.readouterr().out
 

@@ -14,9 +14,11 @@ from keras_nasnet.cli.arguments import (
     size,
 )
 from keras_nasnet.search import SEARCHERS, SearchSpace
+from keras_nasnet.search.workers import LOOPBACK
 
 SETTINGS = "search.json"
-LIMITS = ("trials", "seconds")  # which may change when a search goes on
+LIMITS = ("trials", "seconds", "finalists", "finalist_epochs")  # may change when it goes on
+PLACES = ("workers", "bind")  # where it runs, of no importance to what it finds
 
 
 def add(commands):
@@ -27,7 +29,7 @@ def add(commands):
         "search for the cells of a network, by training many small ones",
         "keras-nasnet search --data photos/ --trials 200 --out run\n"
         "  keras-nasnet search --resume run --trials 300\n"
-        "  keras-nasnet train --data photos/ --model run/best.json --num-cells 6 --out larger",
+        "  keras-nasnet train --data photos/ --genotype run/best.json --num-cells 6 --out larger",
     )
     place = parser.add_mutually_exclusive_group(required=True)
     place.add_argument("--out", metavar="RUN", help="folder to write, not there yet")
@@ -37,6 +39,28 @@ def add(commands):
     )
     parser.add_argument("--trials", type=int, metavar="N", help="networks to train in all")
     parser.add_argument("--seconds", type=float, metavar="S", help="to begin no more trials after")
+    parser.add_argument(
+        "--finalists",
+        type=int,
+        metavar="K",
+        help="train the cells of the K best trials longer at the end, and rank them anew",
+    )
+    parser.add_argument(
+        "--finalist-epochs", type=int, metavar="N", help="default: five times those of a trial"
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="trials at once, each on its share of the cores; default: %(default)s",
+    )
+    parser.add_argument(
+        "--bind",
+        metavar="ADDRESS",
+        help="where workers elsewhere reach this search, such as 0.0.0.0. What listens there has "
+        "no authentication: whoever reaches it can end and alter the search",
+    )
     parser.add_argument(
         "--searcher", choices=SEARCHERS, default="controller", help="default: %(default)s"
     )
@@ -63,8 +87,9 @@ def add(commands):
 
 
 def run(options) -> int:
-    folder = run_folder(options, LIMITS)
-    names = [name for name in vars(options) if name not in ("out", "resume", "run", "parser")]
+    folder = run_folder(options, (*LIMITS, *PLACES))
+    others = ("out", "resume", "run", "parser", *PLACES)
+    names = [name for name in vars(options) if name not in others]
     settings = {name: getattr(options, name) for name in names}
     if options.resume:
         limits = {name: settings[name] for name in LIMITS if settings[name] is not None}
@@ -73,11 +98,16 @@ def run(options) -> int:
         raise ValueError("--data: say what to train on")
     if settings["trials"] is None and settings["seconds"] is None:
         raise ValueError("--trials, --seconds: say when to stop")
+    for name in ("finalists", "finalist_epochs"):
+        if settings[name] is not None and settings[name] < 1:
+            raise ValueError(f"--{name.replace('_', '-')}: wanted at least 1, got {settings[name]}")
     recipe = recipe_of(settings["recipe"], settings["set"])
     space = SearchSpace(settings["blocks"])
     choose_backend()
     from keras_nasnet.data import open_data
     from keras_nasnet.search import NASNetTuner
+    from keras_nasnet.search.report import REPORT
+    from keras_nasnet.search.tuner import BEST
 
     open_data(settings["data"], settings["seed"])  # so that mistakes are told now
     tuner = NASNetTuner(
@@ -94,12 +124,22 @@ def run(options) -> int:
         seed=settings["seed"],
     )
     replace_text(folder / SETTINGS, json.dumps(settings, indent=2))
+    address = options.bind or LOOPBACK
+    if options.bind:
+        console.print(
+            f"listening on {address}, without authentication: anyone may alter this search"
+        )
     try:
-        tuner.search(settings["data"])
+        tuner.search(settings["data"], num_workers=options.workers, address=address)
+        if settings["finalists"]:
+            tuner.train_finalists(
+                settings["data"], settings["finalists"], settings["finalist_epochs"]
+            )
     except KeyboardInterrupt:
         console.print(f"\nstopped; to go on: keras-nasnet search --resume {folder}")
         return 130
     tuner.results_summary()
+    console.print(f"{folder / REPORT} shows the search, {folder / BEST} holds the best cells")
     return 0
 
 

@@ -36,7 +36,7 @@ class Children:
         loky = import_optional("loky", "search")
         if self._executor is None:
             self._executor = loky.ProcessPoolExecutor(
-                1, timeout=None, initializer=_die_with, initargs=(os.getpid(),)
+                1, timeout=None, initializer=die_with, initargs=(os.getpid(),)
             )
         try:
             return self._executor.submit(function, *arguments).result()
@@ -53,7 +53,7 @@ class Children:
             self._executor = None
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Ends this process when the search's is gone, for nobody waits for the child any more."""
 
     def watch():

@@ -17,6 +17,7 @@ PUBLISHED = {
     "entropy_weight": 1e-5,
     "num_replayed": 0,
     "num_candidates": 1,
+    "num_mutants": 0,
     "num_starts": 0,
 }
 """The settings of Zoph et al. 2018, appendix A, for tens of thousands of trials."""
@@ -41,7 +42,9 @@ class Controller(Searcher):
             0.95, as in the paper.
         num_replayed: int >= 0, the best trials, which each update learns from again. Default 20.
         num_candidates: int >= 1, samples that a `Predictor` chooses from; 1 for no predictor.
-            Default 100.
+            Default 20.
+        num_mutants: int >= 0, further candidates for it: the best trials, one to three decisions
+            drawn anew. Default 150.
         num_starts: int >= 0, random trials at first, at least 2 with a predictor. Default 20.
 
     Raises:
@@ -58,20 +61,21 @@ class Controller(Searcher):
         seed=None,
         *,
         canonical=None,
-        learning_rate=0.001,
-        batch_size=10,
-        num_epochs=5,
+        learning_rate=0.004,
+        batch_size=20,
+        num_epochs=2,
         clip=0.2,
         entropy_weight=0.1,
         baseline_decay=0.95,
-        num_replayed=20,
-        num_candidates=100,
+        num_replayed=10,
+        num_candidates=20,
+        num_mutants=150,
         num_starts=20,
     ):
         super().__init__(decisions, seed, canonical=canonical)
         check_at_least(1, batch_size=batch_size, num_epochs=num_epochs)
         check_at_least(1, num_candidates=num_candidates)
-        check_at_least(0, num_replayed=num_replayed)
+        check_at_least(0, num_replayed=num_replayed, num_mutants=num_mutants)
         check_at_least(2 if num_candidates > 1 else 0, num_starts=num_starts)
         for name, value in (("learning_rate", learning_rate), ("clip", clip)):
             if not 0 < value < float("inf"):
@@ -83,7 +87,8 @@ class Controller(Searcher):
         self.learning_rate, self.batch_size, self.num_epochs = learning_rate, batch_size, num_epochs
         self.clip, self.entropy_weight = clip, entropy_weight
         self.baseline_decay, self.num_replayed = baseline_decay, num_replayed
-        self.num_candidates, self.num_starts = num_candidates, num_starts
+        self.num_candidates, self.num_mutants = num_candidates, num_mutants
+        self.num_starts = num_starts
 
         self.policy = Policy(self.counts, self.rng)
         self._moments = np.zeros((2, *self.policy.weights.shape), "float32")  # of Adam
@@ -103,7 +108,8 @@ class Controller(Searcher):
                 self._samples.setdefault(tuple(choices), log)
         candidates = np.array(list(self._samples), "int16")
         if self.num_candidates > 1:
-            candidates = self._predictor.best_first(candidates)
+            near = self._predictor.near_best(self.num_mutants)
+            candidates = self._predictor.best_first(np.concatenate([candidates, near]))
         return self._first_new(candidates)
 
     def _take(self, trial_id, choices):
@@ -126,11 +132,11 @@ class Controller(Searcher):
         replayed = self._best_first()[: self.num_replayed]
         choices = np.array([self.choices[trial] for trial in batch + replayed])
         advantages = np.array([scores[trial] for trial in batch + replayed]) - self._baseline
-        # A replayed trial counts as if it had been sampled now.
-        now = self.policy.log_probabilities(choices)[0][len(batch) :]
-        asked = np.array([self._asked.pop(trial) for trial in batch] + now.tolist())
-        for _ in range(self.num_epochs):
+        asked = np.array([self._asked.pop(trial) for trial in batch])
+        for epoch in range(self.num_epochs):
             logs, moments = self.policy.log_probabilities(choices)
+            if not epoch:  # replayed trials count as if they had been sampled now
+                asked = np.concatenate([asked, logs[len(batch) :]])
             ratios = np.exp(logs - asked)
             over = np.where(advantages > 0, 1, -1)[:, None] * (ratios - 1) > self.clip
             log_gradient = np.where(over, 0, -advantages[:, None] * ratios) / len(choices)

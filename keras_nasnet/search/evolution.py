@@ -24,6 +24,7 @@ class RegularizedEvolution(Searcher):
         super().__init__(decisions, seed, canonical=canonical)
         check_at_least(1, population_size=population_size, sample_size=sample_size)
         self.population_size, self.sample_size = population_size, sample_size
+        self.num_starts = population_size
 
     def _propose(self) -> Choices:
         succeeded = [key for key, reward in self.rewards.items() if reward is not None]

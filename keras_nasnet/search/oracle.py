@@ -31,6 +31,7 @@ class SearcherOracle(keras_tuner.Oracle):
         max_trials: int >= 1, or None (default) for no limit.
         max_seconds: float > 0, of searching, earlier parts of a resumed search counted; None
             (default) for no limit. Trials that have begun are finished.
+        ended: called with each trial that has ended, once it is saved. Default None.
 
     Attributes:
         seconds: float, of searching so far.
@@ -41,7 +42,9 @@ class SearcherOracle(keras_tuner.Oracle):
         ValueError: if a limit is out of range, there is none, or there are several objectives.
     """
 
-    def __init__(self, searcher: Searcher, objective=None, max_trials=None, max_seconds=None):
+    def __init__(
+        self, searcher: Searcher, objective=None, max_trials=None, max_seconds=None, *, ended=None
+    ):
         if max_trials is not None and (type(max_trials) is not int or max_trials < 1):
             raise ValueError(f"max_trials: wanted an integer of at least 1, got {max_trials!r}")
         if max_trials is None and max_seconds is None:
@@ -67,6 +70,7 @@ class SearcherOracle(keras_tuner.Oracle):
         self.trial_seconds: dict[str, float] = {}
         self._trial_begins: dict[str, float] = {}
         self._saves = True
+        self._ended = ended
 
     @property
     def seconds(self) -> float:
@@ -107,6 +111,8 @@ class SearcherOracle(keras_tuner.Oracle):
             begin = self._trial_begins.pop(trial.trial_id)
             self.trial_seconds[trial.trial_id] = self.seconds - begin
         self.save()
+        if self._ended is not None:
+            self._ended(self.trials[trial.trial_id])
 
     def _tell(self, trial):
         if trial.trial_id in self.searcher.rewards:

@@ -11,6 +11,9 @@ import numpy as np
 
 NUM_UNITS = 100  # Zoph et al. 2018, section 4
 INITIAL_RANGE = 0.1  # appendix A: weights uniform in +-0.1
+# sigmoid(x) = 1/2 + tanh(x / 2) / 2, and the candidate is a tanh as it is.
+GATE_SCALE = np.repeat(np.array([0.5, 0.5, 1.0, 0.5], "float32"), NUM_UNITS)
+GATE_OFFSET = np.repeat(np.array([0.5, 0.5, 0.0, 0.5], "float32"), NUM_UNITS)
 
 
 class Moment(NamedTuple):
@@ -91,10 +94,8 @@ class Policy:
         moments = []
         for decision, choice_slice in enumerate(self.choice_slices):
             gates = inputs[token] + hidden @ weights["recurrent_kernel"]
-            candidate = np.tanh(gates[:, 2 * NUM_UNITS : 3 * NUM_UNITS])
-            gates = 1 / (1 + np.exp(-gates))
-            gates[:, 2 * NUM_UNITS : 3 * NUM_UNITS] = candidate
-            input_gate, forget_gate, candidate, output_gate = np.split(gates, 4, axis=1)
+            gates = GATE_OFFSET + GATE_SCALE * np.tanh(GATE_SCALE * gates)
+            input_gate, forget_gate, candidate, output_gate = _split(gates)
             cell_after = forget_gate * cell + input_gate * candidate
             squashed = np.tanh(cell_after)
             hidden_after = output_gate * squashed
@@ -137,15 +138,11 @@ class Policy:
             if by_gates:  # of the next decision, which this choice was fed into
                 by_inputs[1:][choice_slice] = chosen.T.astype(vector.dtype) @ by_gates[-1]
             hidden = hidden + logits @ weights["head"][:, choice_slice].T
-            i, f, candidate, o = np.split(moment.gates, 4, axis=1)
+            i, f, candidate, o = _split(moment.gates)
             cell = cell + hidden * o * (1 - moment.squashed**2)
-            by_gate = (
-                cell * candidate * i * (1 - i),
-                cell * moment.cell * f * (1 - f),
-                cell * i * (1 - candidate**2),
-                hidden * moment.squashed * o * (1 - o),
-            )
-            by_gates.append(np.concatenate(by_gate, axis=1))
+            by_gate = (cell * candidate, cell * moment.cell, cell * i, hidden * moment.squashed)
+            slopes = GATE_SCALE**2 - (moment.gates - GATE_OFFSET) ** 2
+            by_gates.append(np.concatenate(by_gate, axis=1) * slopes)
             hidden, cell = by_gates[-1] @ weights["recurrent_kernel"].T, cell * f
         by_inputs[0] = by_gates[-1].sum(0)
         states = np.concatenate([moment.hidden for moment in reversed(moments)])
@@ -154,6 +151,11 @@ class Policy:
         gradient["embedding"][:] = by_inputs @ weights["kernel"].T
         gradient["bias"][:] = by_inputs.sum(0)
         return vector
+
+
+def _split(gates: np.ndarray) -> list[np.ndarray]:
+    """Input gate, forget gate, candidate and output gate."""
+    return [gates[:, start : start + NUM_UNITS] for start in range(0, 4 * NUM_UNITS, NUM_UNITS)]
 
 
 def _log_chosen(moments: list[Moment]) -> np.ndarray:

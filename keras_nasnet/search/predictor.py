@@ -1,7 +1,6 @@
 """A cheap model of the rewards told so far, and the search that it guides."""
 
 from functools import lru_cache
-from itertools import product
 from math import erf, pi, sqrt
 from statistics import NormalDist
 
@@ -10,57 +9,81 @@ import numpy as np
 from keras_nasnet.search.searcher import Searcher, check_at_least
 from keras_nasnet.search.space import Choices
 
-MAX_EXAMPLES = 400  # fitting takes the cube of it
+MAX_EXAMPLES = 200  # whenever the model is made anew, which takes the cube of it
 MAX_MUTATIONS = 3
 # Our choice: what the likelihood chooses from, spread so that either end is rarely taken.
 DECAYS = (0.5, 1.0, 2.0, 4.0, 8.0)
 NOISES = (0.01, 0.1, 0.5)
-REFIT_GROWTH = 1.15  # of the number of trials, until decay and noise are chosen anew
+REFIT_GROWTH = 1.15  # of the number of trials, until the model is made anew
 
 
 class GaussianProcess:
     """Regression on choices, which are the more alike the fewer decisions differ.
 
-    Its kernel is `exp(-decay * share of decisions that differ)`.
+    Its kernel is `exp(-decay * share of decisions that differ)`. Examples can be added at the cost
+    of their number's square, and are worth whatever scores are given with a question.
 
     Args:
         choices: int array `(examples, decisions)`.
-        scores: float array `(examples,)`, of mean 0 and variance about 1.
+        num_values: int, above any choice.
         decay: float > 0.
         noise: float > 0, variance of a score that the choices do not explain.
 
-    Call arguments:
-        choices: int array `(candidates, decisions)`.
-
-    Returns:
-        Mean and standard deviation of the candidates' scores, two float arrays `(candidates,)`.
-
     Reference:
-        Rasmussen and Williams 2006, algorithm 2.1.
+        Rasmussen and Williams 2006, equations 2.25 and 2.26.
     """
 
-    def __init__(self, choices, scores, decay: float, noise: float) -> None:
-        self.choices, self.decay, self.noise = choices, decay, noise
-        kernel = np.exp(-decay * _share_differing(choices, choices))
-        self._whiten = np.linalg.inv(np.linalg.cholesky(kernel + noise * np.eye(len(scores))))
-        whitened = self._whiten @ scores
-        self._weights = self._whiten.T @ whitened
-        self.log_likelihood = np.log(np.diag(self._whiten)).sum() - whitened @ whitened / 2
+    def __init__(self, choices, num_values: int, decay: float, noise: float) -> None:
+        self.num_values, self.decay, self.noise = num_values, decay, noise
+        self._examples = _one_hot(choices, num_values)
+        kernel = _kernel(self._examples, self._examples, decay)
+        self._precision = np.linalg.inv(kernel + noise * np.eye(len(choices)))
 
-    def __call__(self, choices) -> tuple[np.ndarray, np.ndarray]:
-        kernel = np.exp(-self.decay * _share_differing(choices, self.choices))
-        variance = 1 - ((kernel @ self._whiten.T) ** 2).sum(1)
-        return kernel @ self._weights, np.sqrt(np.maximum(variance, 1e-9))
+    def add(self, choices) -> None:
+        """One more example, choices `(decisions,)`, by the inverse of a bordered matrix."""
+        example = _one_hot(choices[None], self.num_values)
+        column = self._precision @ _kernel(self._examples, example, self.decay)
+        rest = 1 + self.noise - _kernel(example, self._examples, self.decay) @ column
+        border = np.append(column, [[-1.0]], axis=0)
+        self._precision = np.pad(self._precision, (0, 1)) + border @ border.T / rest
+        self._examples = np.concatenate([self._examples, example])
+
+    def __call__(self, choices, scores) -> tuple[np.ndarray, np.ndarray]:
+        """What other choices may be worth.
+
+        Args:
+            choices: int array `(candidates, decisions)`.
+            scores: float array `(examples,)`, of mean 0 and variance about 1.
+
+        Returns:
+            Mean and standard deviation of the candidates' scores, two float arrays
+            `(candidates,)`.
+        """
+        kernel = _kernel(_one_hot(choices, self.num_values), self._examples, self.decay)
+        variance = 1 - ((kernel @ self._precision) * kernel).sum(1)
+        return kernel @ (self._precision @ scores), np.sqrt(np.maximum(variance, 1e-9))
 
 
-def _share_differing(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Share of the decisions that differ, for each pair of choices."""
-    values = np.arange(max(one.max(), other.max()) + 1)
-    one_hot, other_hot = (
-        (choices[..., None] == values).reshape(len(choices), -1).astype("float32")
-        for choices in (one, other)
-    )
-    return 1 - (one_hot @ other_hot.T).astype("float64") / one.shape[1]
+def _one_hot(choices: np.ndarray, num_values: int) -> np.ndarray:
+    one_hot = choices[..., None] == np.arange(num_values)
+    return one_hot.reshape(len(choices), -1).astype("float32") / np.sqrt(choices.shape[1])
+
+
+def _kernel(one: np.ndarray, other: np.ndarray, decay: float) -> np.ndarray:
+    return np.exp(decay * ((one @ other.T).astype("float64") - 1))
+
+
+def likeliest(choices, scores, num_values: int) -> tuple[float, float]:
+    """Decay and noise of the greatest likelihood (Rasmussen and Williams 2006, equation 2.30)."""
+    one_hot = _one_hot(choices, num_values)
+    likelihoods = {}
+    for decay in DECAYS:
+        eigenvalues, vectors = np.linalg.eigh(_kernel(one_hot, one_hot, decay))
+        squares = (vectors.T @ scores) ** 2
+        for noise in NOISES:
+            variances = eigenvalues + noise
+            likelihoods[decay, noise] = -(squares / variances + np.log(variances)).sum()
+    return max(likelihoods, key=likelihoods.__getitem__)
 
 
 def normal_scores(rewards) -> np.ndarray:
@@ -91,8 +114,9 @@ class Predictor:
 
     def __init__(self, searcher: Searcher) -> None:
         self.searcher = searcher
-        self._fit = lru_cache(maxsize=1)(self._fitted)
-        self._settings = lru_cache(maxsize=1)(self._likeliest)
+        self._num_values = int(searcher.counts.max())
+        self._keys: list[str] = []  # of the trials in the model
+        self._num_fitted = self._num_seen = 0  # trials when it was fitted anew, and by now
 
     def best_first(self, candidates: np.ndarray) -> np.ndarray:
         """Candidates `(candidates, decisions)` in the order of expected improvement.
@@ -100,36 +124,52 @@ class Predictor:
         Reference:
             Jones et al. 1998, equation 15.
         """
-        model, best = self._fit(len(self.searcher.rewards))
-        mean, deviation = model(candidates)
-        z = (mean - best) / deviation
+        self._catch_up()
+        rewards = self.searcher.rewards
+        scores = dict(zip(rewards, normal_scores(rewards.values()), strict=True))
+        mean, deviation = self._model(candidates, np.array([scores[key] for key in self._keys]))
+        z = (mean - max(scores.values())) / deviation
         cumulative = np.array([(1 + erf(value / sqrt(2))) / 2 for value in z])
         improvement = deviation * (z * cumulative + np.exp(-(z**2) / 2) / sqrt(2 * pi))
         return candidates[np.argsort(-improvement, kind="stable")]
 
-    def _fitted(self, num_trials):
-        exponent = int(np.emath.logn(REFIT_GROWTH, num_trials) + 1e-9)
-        decay, noise = self._settings(round(REFIT_GROWTH**exponent))
-        choices, scores = self._examples(num_trials)
-        return GaussianProcess(choices, scores, decay, noise), scores.max()
+    def near_best(self, num_candidates: int, num_parents: int = 20) -> np.ndarray:
+        """Candidates `(num_candidates, decisions)`: best trials, 1 to 3 decisions drawn anew."""
+        searcher = self.searcher
+        best = searcher._best_first()[:num_parents]
+        parents = np.array([searcher.choices[trial_id] for trial_id in best], "int16")
+        candidates = searcher.rng.choice(parents, num_candidates)
+        num_mutations = searcher.rng.integers(1, MAX_MUTATIONS + 1, num_candidates)
+        for mutation in range(MAX_MUTATIONS):
+            rows = np.flatnonzero(num_mutations > mutation)
+            places = searcher.rng.integers(len(searcher.counts), size=len(rows))
+            candidates[rows, places] = searcher.rng.integers(searcher.counts[places])
+        return candidates
 
-    def _likeliest(self, num_trials):
-        """Decay and noise of the greatest likelihood for the trials told first."""
-        examples = self._examples(num_trials)
-        models = (GaussianProcess(*examples, *both) for both in product(DECAYS, NOISES))
-        best = max(models, key=lambda model: model.log_likelihood)
-        return best.decay, best.noise
+    def _catch_up(self) -> None:
+        """Takes in all trials: one by one, and all anew as often as their number has grown."""
+        keys = list(self.searcher.rewards)
+        exponent = int(np.emath.logn(REFIT_GROWTH, len(keys)) + 1e-9)
+        num_fitted = round(REFIT_GROWTH**exponent)
+        if num_fitted != self._num_fitted:
+            self._fit(keys[:num_fitted])
+            self._num_fitted = self._num_seen = num_fitted
+        for key in keys[self._num_seen :]:
+            self._model.add(np.array(self.searcher.choices[key], "int16"))
+            self._keys.append(key)
+        self._num_seen = len(keys)
 
-    def _examples(self, num_trials):
-        """Choices and scores of trials told first: the best half and the newest of too many."""
-        keys = list(self.searcher.rewards)[:num_trials]
+    def _fit(self, keys: list[str]) -> None:
+        """Makes the model of trials told first: the best half and the newest of too many."""
         scores = normal_scores([self.searcher.rewards[key] for key in keys])
         kept = np.arange(len(keys))
         if len(keys) > MAX_EXAMPLES:
             best = np.argsort(-scores, kind="stable")[: MAX_EXAMPLES // 2]
             kept = np.union1d(kept[-MAX_EXAMPLES // 2 :], best)
-        choices = np.array([self.searcher.choices[keys[i]] for i in kept], "int16")
-        return choices, scores[kept]
+        self._keys = [keys[index] for index in kept]
+        choices = np.array([self.searcher.choices[key] for key in self._keys], "int16")
+        settings = likeliest(choices, scores[kept], self._num_values)
+        self._model = GaussianProcess(choices, self._num_values, *settings)
 
 
 class PredictorSearcher(Searcher):
@@ -141,7 +181,7 @@ class PredictorSearcher(Searcher):
         decisions, seed, canonical: as in `Searcher`.
         num_starts: int >= 2, random trials at first. Default 20.
         num_candidates: int >= 1. Default 400, of which a quarter are random.
-        num_parents: int >= 1, the best trials, to draw from. Default 10.
+        num_parents: int >= 1, the best trials, to draw from. Default 20.
 
     Raises:
         ValueError: as `Searcher`, or if a number is too small.
@@ -155,7 +195,7 @@ class PredictorSearcher(Searcher):
         canonical=None,
         num_starts=20,
         num_candidates=400,
-        num_parents=10,
+        num_parents=20,
     ):
         super().__init__(decisions, seed, canonical=canonical)
         check_at_least(2, num_starts=num_starts)
@@ -167,20 +207,10 @@ class PredictorSearcher(Searcher):
     def _propose(self) -> Choices:
         if len(self.rewards) < self.num_starts:
             return self._random()
-        return self._first_new(self._predictor.best_first(self._candidates()))
-
-    def _candidates(self) -> np.ndarray:
-        best = self._best_first()[: self.num_parents]
-        parents = np.array([self.choices[trial_id] for trial_id in best], "int16")
-        candidates = self.rng.choice(parents, self.num_candidates)
-        num_mutations = self.rng.integers(1, MAX_MUTATIONS + 1, len(candidates))
-        for mutation in range(MAX_MUTATIONS):
-            rows = np.flatnonzero(num_mutations > mutation)
-            places = self.rng.integers(len(self.counts), size=len(rows))
-            candidates[rows, places] = self.rng.integers(self.counts[places])
-        random = candidates[: len(candidates) // 4]
-        random[:] = self.rng.integers(self.counts, size=random.shape)
-        return candidates
+        num_random = self.num_candidates // 4
+        random = self.rng.integers(self.counts, size=(num_random, len(self.counts)), dtype="int16")
+        near = self._predictor.near_best(self.num_candidates - num_random, self.num_parents)
+        return self._first_new(self._predictor.best_first(np.concatenate([random, near])))
 
     def set_state(self, state):
         super().set_state(state)

@@ -1,6 +1,7 @@
 """What all searchers share, and the simplest of them: random search."""
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -25,9 +26,14 @@ class Searcher(ABC):
         canonical: function from a tuple of choices to one that stands for all with the same
             meaning. Default: that of a `SearchSpace`, else the choices themselves.
 
+    Attributes:
+        num_starts: int, how many trials at first are random ones.
+
     Raises:
         ValueError: if there are no decisions, a name occurs twice, or a number is below 1.
     """
+
+    num_starts = 0
 
     def __init__(
         self,
@@ -201,6 +207,8 @@ class Searcher(ABC):
 
 class RandomSearcher(Searcher):
     """Uniformly random choices, none twice."""
+
+    num_starts = sys.maxsize
 
     def _propose(self) -> Choices:
         return self._random()

@@ -1,13 +1,14 @@
 """The search for cells as a tuner of keras-tuner."""
 
 import json
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from statistics import mean
 
 import keras
 import keras_tuner
 from keras_tuner.engine.base_tuner import BaseTuner
-from rich.console import Console
 from rich.table import Table
 
 from keras_nasnet.atomic import replace_text
@@ -15,27 +16,32 @@ from keras_nasnet.catalog import network_of
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.plan import NASNetConfig, output_width
 from keras_nasnet.recipe import Recipe, recipe
-from keras_nasnet.report import write_rows
+from keras_nasnet.report import read_rows, write_rows
 from keras_nasnet.run import MODEL
 from keras_nasnet.search import SEARCHERS
 from keras_nasnet.search.child import Children
 from keras_nasnet.search.oracle import SearcherOracle
+from keras_nasnet.search.progress import RECENT, SearchProgress, console, score_text
+from keras_nasnet.search.report import write_report
+from keras_nasnet.search.searcher import check_at_least
 from keras_nasnet.search.space import SearchSpace
+from keras_nasnet.search.workers import LOOPBACK, workers
 from keras_nasnet.summary import summarize
 from keras_nasnet.train import Job
 
 HELD_OUT = 0.1  # 5,000 of CIFAR-10's 50,000 images, appendix A
-RECENT = 20  # trials of a moving mean
-TRIALS, BEST = "trials.csv", "best.json"
+TRIALS, BEST, FINALISTS = "trials.csv", "best.json", "finalists.csv"
+LONGER = 5  # times the epochs of a trial, by default, for finalists
 
 
 class NASNetTuner(BaseTuner):
     """Searches for the cells of a NASNet.
 
     Each trial is a child: a small network of the cells to be tried, trained by a recipe in a
-    process of its own; its run folder is the trial's. `trials.csv` lists all that have ended, and
-    `best.json` is the genotype of the best. A search that was stopped or killed goes on
-    when the same tuner is made and `search` is called again, in the middle of the child.
+    process of its own; its run folder is the trial's. `trials.csv` lists all that have ended,
+    `best.json` is the genotype of the best, `report.html` shows the search. A search that was
+    stopped or killed goes on when the same tuner is made and `search` is called again, in the
+    middle of the child.
 
     A subclass may override `run_trial(trial, ...)` and return a float; `search` then needs no data.
 
@@ -88,10 +94,12 @@ class NASNetTuner(BaseTuner):
             objective = keras_tuner.Objective(objective, "max")
         self.num_cells, self.filters, self.recipe = num_cells, filters, recipe
         self.size, self.seed = tuple(size), seed
-        self.console = Console()
         self._children = Children()
         self.child(self.space.decode([0] * len(self.space)))  # so that mistakes are told now
-        oracle = SearcherOracle(searcher, objective, max_trials, max_seconds)
+        self._progress = None
+        oracle = SearcherOracle(
+            searcher, objective, max_trials, max_seconds, ended=self._trial_ended
+        )
         oracle.verbose = 0
         super().__init__(oracle, None, directory, project_name, overwrite)
         self.save()  # keras-tuner goes on with a search from the first such file on
@@ -109,70 +117,135 @@ class NASNetTuner(BaseTuner):
         """The cells of a trial."""
         return self.space.decode(trial.hyperparameters.values)
 
-    def search(self, data=None, **arguments):
+    def search(self, data=None, *, num_workers=1, address=LOOPBACK, **arguments):
         """Runs trials until a limit is reached.
 
         Args:
             data: str, as in `keras_nasnet.data.open_data`. Its validation images are not looked
                 at.
+            num_workers: int >= 1, default 1: how many trials run at once. More are processes of
+                keras-tuner's chief and workers; each has its share of the cores.
+            address: str, that the chief listens on. Default `"127.0.0.1"`. What listens has no
+                authentication.
             arguments: for a `run_trial` of a subclass.
+
+        Raises:
+            ValueError: if `num_workers` is below 1.
+            RuntimeError: if workers die before they begin a trial.
         """
+        check_at_least(1, num_workers=num_workers)
         if data is not None:
             arguments["data"] = data
+        if self._is_worker():  # of a chief elsewhere
+            return self._search(arguments)
+        is_parallel = num_workers > 1 or address != LOOPBACK
+        others = workers(self, num_workers, address, arguments) if is_parallel else nullcontext()
+        try:
+            with others, SearchProgress(self.oracle) as self._progress:
+                self._search(arguments)
+        finally:
+            self._progress = None
+            self._write_trials(with_report=True)
+
+    def work(self, name, arguments):
+        """Searches as a worker of this name, whose chief is where keras-tuner's variables say."""
+        from keras_tuner.src.distribute.oracle_client import OracleClient
+
+        self.tuner_id, self.oracle = name, OracleClient(self.oracle)
+        self._search(arguments)
+
+    def _search(self, arguments):
         try:
             super().search(**arguments)
         finally:
             self._children.close()
 
     def run_trial(self, trial, data):
-        job = Job(self.child(self.genotype(trial)), self.recipe, data, self.size, self.seed)
-        return self._children.train(job, HELD_OUT, Path(self.get_trial_dir(trial.trial_id)))
-
-    def on_trial_end(self, trial):
-        super().on_trial_end(trial)
-        if not self._is_worker():
-            self._write_trials()
-            self._say(trial)
-
-    def _write_trials(self):
-        """`trials.csv`, every candidate, and `best.json`, the cells of the best."""
-        trials = [self.oracle.trials[trial_id] for trial_id in self.oracle.end_order]
-        write_rows(
-            Path(self.project_dir) / TRIALS,
-            [
-                {
-                    "trial": trial.trial_id,
-                    "status": trial.status,
-                    "reward": trial.score,
-                    "seconds": self.oracle.trial_seconds.get(trial.trial_id),
-                    **self._size_of(trial),
-                    "genotype": json.dumps(self.genotype(trial).to_dict()),
-                    "message": (trial.message or "").strip().rpartition("\n")[2],
-                }
-                for trial in trials
-            ],
+        return self._train(
+            self.genotype(trial), self.recipe, data, self.get_trial_dir(trial.trial_id)
         )
-        if self.oracle.searcher.best is not None:
-            replace_text(Path(self.project_dir) / BEST, self.get_best_genotypes()[0].to_json())
 
-    def _size_of(self, trial) -> dict[str, int]:
-        rows = summarize(self.child(self.genotype(trial)), self.size)
+    def _train(self, genotype, recipe, data, folder):
+        job = Job(self.child(genotype), recipe, data, self.size, self.seed)
+        return self._children.train(job, HELD_OUT, Path(folder))
+
+    def train_finalists(self, data, count, epochs=None) -> list[Genotype]:
+        """Trains the cells of the best trials from scratch again, longer, and ranks them anew.
+
+        `finalists.csv` lists them, and `best.json` is the first of them from then on. Those that
+        have been trained so long are not trained again.
+
+        Args:
+            data: as for `search`.
+            count: int >= 1; 250 in the paper.
+            epochs: int >= 1. Default five times those of a trial.
+
+        Returns:
+            Genotypes, the best first.
+
+        Raises:
+            ValueError: if a number is below 1, or no trial has succeeded.
+
+        Reference:
+            Zoph et al. 2018, section 4.
+        """
+        epochs = LONGER * self.recipe.epochs if epochs is None else epochs
+        check_at_least(1, count=count, epochs=epochs)
+        trials = [t for t in self.oracle.get_best_trials(count) if t.score is not None]
+        if not trials:
+            raise ValueError("no trial has succeeded, there are no finalists")
+        longer = replace(self.recipe, epochs=epochs)
+        rows = []
+        try:
+            for trial in trials:
+                folder = Path(self.project_dir) / "finalists" / f"{trial.trial_id}_{epochs}"
+                score = self._train(self.genotype(trial), longer, data, folder)
+                console.print(
+                    f"finalist {len(rows) + 1} of {len(trials)}, trial {trial.trial_id}: "
+                    f"{score_text(trial.score)}, after {epochs} epochs {score_text(score)}"
+                )
+                rows.append({"trial": trial.trial_id, "reward": trial.score, "longer": score})
+        finally:
+            self._children.close()
+        rows.sort(key=lambda row: -row["longer"])
+        write_rows(Path(self.project_dir) / FINALISTS, rows)
+        self._write_trials(with_report=True)
+        return [self.genotype(self.oracle.trials[row["trial"]]) for row in rows]
+
+    def _trial_ended(self, trial):
+        """In the process that holds the oracle, for each trial."""
+        self._write_trials(with_report=len(self.oracle.end_order) % RECENT == 0)
+        if self._progress is not None:
+            self._progress.ended(trial, self._size_of(trial)["parameters"])
+
+    def _write_trials(self, with_report):
+        """`trials.csv`, every candidate, `best.json`, the cells of the best, and the report."""
+        folder, oracle = Path(self.project_dir), self.oracle
+        rows = [self._row(oracle.trials[trial_id]) for trial_id in oracle.end_order]
+        if not rows:
+            return
+        write_rows(folder / TRIALS, rows)
+        finalists = read_rows(folder / FINALISTS) if (folder / FINALISTS).exists() else []
+        leader = finalists[0]["trial"] if finalists else oracle.get_best_trials(1)[0].trial_id
+        best = oracle.trials[leader]
+        if best.score is not None:
+            replace_text(folder / BEST, self.genotype(best).to_json())
+        if with_report:
+            write_report(folder, rows, finalists, oracle.searcher)
+
+    def _row(self, trial):
         return {
-            "parameters": sum(row.params for row in rows),
-            "mult_adds": sum(row.mult_adds for row in rows),
+            "trial": trial.trial_id,
+            "status": trial.status,
+            "reward": trial.score,
+            "seconds": self.oracle.trial_seconds.get(trial.trial_id),
+            **self._size_of(trial),
+            "genotype": json.dumps(self.genotype(trial).to_dict()),
+            "message": (trial.message or "").strip().rpartition("\n")[2],
         }
 
-    def _say(self, trial):
-        oracle = self.oracle
-        trial = oracle.get_trial(trial.trial_id)
-        scores = [oracle.trials[key].score for key in oracle.end_order]
-        recent = [score for score in scores[-RECENT:] if score is not None]
-        best = oracle.get_best_trials(1)[0]
-        self.console.print(
-            f"trial {trial.trial_id}: {_text(trial.score)}, best {_text(best.score)} of trial "
-            f"{best.trial_id}, mean of the last {len(recent)} {_text(mean(recent or [0]))}, "
-            f"{oracle.seconds:,.0f} s"
-        )
+    def _size_of(self, trial) -> dict[str, int]:
+        return _size_of(self.child(self.genotype(trial)), self.size)
 
     def get_best_genotypes(self, num_trials=1) -> list[Genotype]:
         """The cells of the best trials, the best first."""
@@ -187,8 +260,8 @@ class NASNetTuner(BaseTuner):
         table = Table("trial", self.oracle.objective.name, "parameters", "multiply-adds")
         for trial in self.oracle.get_best_trials(num_trials):
             size = (f"{count:,}" for count in self._size_of(trial).values())
-            table.add_row(trial.trial_id, _text(trial.score), *size)
-        self.console.print(table)
+            table.add_row(trial.trial_id, score_text(trial.score), *size)
+        console.print(table)
 
     def save(self):
         if not self._is_worker():
@@ -215,5 +288,10 @@ class NASNetTuner(BaseTuner):
                 )
 
 
-def _text(score) -> str:
-    return "failed" if score is None else f"{score:.4f}"
+@cache
+def _size_of(config: NASNetConfig, size) -> dict[str, int]:
+    rows = summarize(config, size)
+    return {
+        "parameters": sum(row.params for row in rows),
+        "mult_adds": sum(row.mult_adds for row in rows),
+    }

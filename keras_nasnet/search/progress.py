@@ -1,0 +1,89 @@
+"""What a search shows while it runs."""
+
+from statistics import mean
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+RECENT = 20  # trials of a moving mean
+COLUMNS = ("trial", "reward", "best", f"mean of {RECENT}", "parameters", "seconds", "time left")
+WIDTH = 11
+
+console = Console()
+
+
+class SearchProgress:
+    """A row for each trial that ends, above a bar.
+
+    Args:
+        oracle: `SearcherOracle`.
+    """
+
+    def __init__(self, oracle) -> None:
+        self.oracle = oracle
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+        )
+        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
+
+    def __enter__(self):
+        console.print("".join(f"{name:>{WIDTH}}" for name in COLUMNS), style="bold")
+        self._task = self._bar.add_task("", total=1.0)
+        self._advance()
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error):
+        self._bar.stop()
+
+    def ended(self, trial, parameters: int) -> None:
+        """A trial has ended, of a child with so many parameters."""
+        oracle = self.oracle
+        scores = [oracle.trials[key].score for key in oracle.end_order]
+        recent = [score for score in scores[-RECENT:] if score is not None]
+        best = oracle.get_best_trials(1)[0].score
+        cells = (
+            trial.trial_id,
+            score_text(trial.score),
+            score_text(best),
+            score_text(mean(recent) if recent else None),
+            f"{parameters:,}",
+            f"{oracle.trial_seconds[trial.trial_id]:,.0f}",
+            _duration(self._time_left()),
+        )
+        console.print("".join(f"{cell:>{WIDTH}}" for cell in cells), highlight=False)
+        self._advance()
+
+    def _advance(self):
+        oracle = self.oracle
+        ended = len(oracle.end_order)
+        shares = [ended / oracle.max_trials if oracle.max_trials else 0]
+        shares.append(oracle.seconds / oracle.max_seconds if oracle.max_seconds else 0)
+        total = f" of {oracle.max_trials}" if oracle.max_trials else ""
+        self._bar.update(
+            self._task, completed=max(shares), description=f"{ended}{total} trials have ended"
+        )
+
+    def _time_left(self) -> float:
+        """Seconds, at the pace so far, until the first limit is reached."""
+        oracle = self.oracle
+        left = []
+        if oracle.max_trials:
+            ended = len(oracle.end_order)
+            left.append((oracle.max_trials - ended) * oracle.seconds / ended)
+        if oracle.max_seconds:
+            left.append(oracle.max_seconds - oracle.seconds)
+        return max(0.0, min(left))
+
+
+def score_text(score: float | None) -> str:
+    return "failed" if score is None else f"{score:.4f}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -1,0 +1,211 @@
+"""The page that shows a search: `report.html`, and its pictures as files of their own."""
+
+import base64
+from html import escape
+from math import erf, sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_nasnet.atomic import replace_file, replace_text
+from keras_nasnet.genotype import Genotype
+from keras_nasnet.operation import OPERATIONS
+from keras_nasnet.optional import import_optional
+from keras_nasnet.plot import plot_genotype
+from keras_nasnet.search.progress import RECENT, score_text
+from keras_nasnet.search.searcher import Searcher
+
+REPORT, PICTURES = "report.html", "pictures"
+FORMATS = (".png", ".svg")
+NUM_LEADERS, NUM_DRAWN = 20, 3
+
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto }}
+img {{ max-width: 100% }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
+th, td {{ padding: 0.15rem 0.8rem; text-align: right; border-bottom: 1px solid #ddd }}
+</style>
+<h1>{title}</h1>
+<p>{summary}</p>
+{sections}
+</html>
+"""
+
+
+def write_report(
+    folder: Path,
+    trials: list[dict[str, Any]],
+    finalists: list[dict[str, Any]],
+    searcher: Searcher,
+) -> None:
+    """Writes `report.html` and its pictures.
+
+    Args:
+        folder: path of the search.
+        trials: rows of `trials.csv`, in the order they ended.
+        finalists: rows of `finalists.csv`, the best first; may be empty.
+        searcher: `Searcher`, of whose first trials random search's expectation is made.
+
+    Raises:
+        ValueError: if matplotlib is not installed.
+    """
+    import_optional("matplotlib", "search")
+    pictures = folder / PICTURES
+    pictures.mkdir(exist_ok=True)
+    leaders = sorted(
+        (row for row in trials if row["reward"] is not None), key=lambda row: -row["reward"]
+    )
+    sections = [
+        _section("Progress", _picture(pictures / "progress", _draw_progress, trials, searcher)),
+        _section("Reward and size", _picture(pictures / "parameters", _draw_sizes, leaders)),
+        _section("Operations chosen", _picture(pictures / "operations", _draw_operations, trials)),
+    ]
+    if finalists:
+        columns = ("trial", "reward", "longer")
+        sections.append(_section("Finalists, trained longer", _table(finalists, columns)))
+    columns = ("trial", "reward", "parameters", "mult_adds", "seconds")
+    sections.append(_section("Leaderboard", _table(leaders[:NUM_LEADERS], columns)))
+    for rank, row in enumerate(leaders[:NUM_DRAWN], 1):
+        genotype = Genotype.from_json(row["genotype"])
+        stem = pictures / f"cells_{rank}"
+        for suffix in FORMATS:
+            plot_genotype(genotype, stem.with_suffix(suffix))
+        sections.append(_section(f"The cells of trial {row['trial']}", _image(stem)))
+    text = {
+        "title": f"Search for cells: {escape(folder.name)}",
+        "summary": escape(_summary(trials, leaders, searcher)),
+        "sections": "\n".join(sections),
+    }
+    replace_text(folder / REPORT, PAGE.format(**text))
+
+
+def _summary(trials, leaders, searcher) -> str:
+    hours = sum(row["seconds"] or 0 for row in trials) / 3600
+    best = f"the best reward is {leaders[0]['reward']:.4f}" if leaders else "none succeeded"
+    return (
+        f"{len(trials)} trials by {type(searcher).__name__} over {len(searcher.decisions)} "
+        f"decisions, {hours:.2f} hours of training; {len(trials) - len(leaders)} failed; {best}."
+    )
+
+
+def expected_best(rewards, num_trials: int) -> np.ndarray:
+    """What random search's best is expected to be after 1, 2 ... trials.
+
+    Args:
+        rewards: floats, two or more, of random trials. Rewards are taken as normally distributed
+            with their mean and deviation.
+        num_trials: int.
+
+    Returns:
+        Float array `(num_trials,)`.
+    """
+    z = np.linspace(-8, 8, 1601)
+    cumulative = np.array([(1 + erf(value / sqrt(2))) / 2 for value in z])
+    powers = cumulative ** np.arange(1, num_trials + 1)[:, None]
+    # E max = the integral of 1 - F^n over z > 0, less that of F^n over z < 0.
+    greatest = np.trapezoid((z > 0) - powers, z, axis=1)
+    return np.mean(rewards) + np.std(rewards, ddof=1) * greatest
+
+
+def _draw_progress(figure, trials, searcher):
+    rewards = np.array([np.nan if row["reward"] is None else row["reward"] for row in trials])
+    numbers = np.arange(1, len(trials) + 1)
+    axes = figure.subplots()
+    axes.plot(numbers, rewards, ".", color="#9db7d5", label="trials")
+    if np.isfinite(rewards).any():
+        axes.step(numbers, np.fmax.accumulate(rewards), where="post", label="best so far")
+        means = [
+            np.nanmean(part) if np.isfinite(part).any() else np.nan for part in _recent(rewards)
+        ]
+        axes.plot(numbers, means, label=f"mean of the last {RECENT}")
+    first = rewards[: searcher.num_starts]
+    first = first[np.isfinite(first)]
+    if len(first) > 1:
+        label = f"best expected of random search,\nfrom the {len(first)} random trials"
+        axes.plot(numbers, expected_best(first, len(trials)), "--", color="#777777", label=label)
+    axes.set(xlabel="trial", ylabel="reward")
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+
+def _draw_sizes(figure, leaders):
+    axes = figure.subplots()
+    sizes = [row["parameters"] / 1e6 for row in leaders]
+    axes.scatter(sizes, [row["reward"] for row in leaders], s=14)
+    for row, size in zip(leaders[:NUM_DRAWN], sizes, strict=False):
+        axes.annotate(row["trial"], (size, row["reward"]))
+    axes.set(xlabel="million parameters of the child", ylabel="reward")
+    axes.grid(alpha=0.3)
+
+
+def _draw_operations(figure, trials):
+    """Shares of the operations in the cells tried, over the last trials each."""
+    genotypes = [Genotype.from_json(row["genotype"]) for row in trials]
+    numbers = np.arange(1, len(trials) + 1)
+    panels = figure.subplots(2, 1, sharex=True)
+    colors = import_optional("matplotlib", "search").colormaps["tab20"].colors
+    for axes, kind in zip(panels, ("normal", "reduction"), strict=True):
+        counts = np.array(
+            [
+                [
+                    sum(
+                        edge.op == op
+                        for block in getattr(genotype, kind).blocks
+                        for edge in (block.left, block.right)
+                    )
+                    for op in OPERATIONS
+                ]
+                for genotype in genotypes
+            ]
+        )
+        means = np.array([part.mean(0) for part in _recent(counts)])
+        shares = means / means.sum(1, keepdims=True)
+        axes.stackplot(numbers, shares.T, labels=list(OPERATIONS), colors=colors)
+        axes.set(title=f"{kind} cell", ylim=(0, 1), xlim=(1, max(2, len(trials))))
+        axes.set_ylabel(f"share of the last {RECENT}")
+    panels[1].set_xlabel("trial")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles[::-1], labels[::-1], loc="outside right center", fontsize=8)
+
+
+def _recent(values: np.ndarray) -> list[np.ndarray]:
+    """The values up to each, at most the last few."""
+    return [values[max(0, end - RECENT) : end] for end in range(1, len(values) + 1)]
+
+
+def _picture(stem: Path, draw, *arguments) -> str:
+    figure_module = import_optional("matplotlib.figure", "search")
+    figure = figure_module.Figure((10, 5), layout="constrained")
+    draw(figure, *arguments)
+    for suffix in FORMATS:
+        replace_file(stem.with_suffix(suffix), lambda beside: figure.savefig(beside, dpi=120))
+    return _image(stem)
+
+
+def _image(stem: Path) -> str:
+    data = base64.b64encode(stem.with_suffix(".svg").read_bytes()).decode()
+    return f'<img alt="{stem.name}" src="data:image/svg+xml;base64,{data}">'
+
+
+def _section(title: str, body: str) -> str:
+    return f"<h2>{escape(title)}</h2>\n{body}"
+
+
+def _table(rows, columns) -> str:
+    def text(value):
+        if isinstance(value, float):
+            return score_text(value) if value < 10 else f"{value:,.0f}"
+        return f"{value:,}" if isinstance(value, int) else str(value)
+
+    head = "".join(f"<th>{escape(column.replace('_', '-'))}</th>" for column in columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(text(row[column]))}</td>" for column in columns) + "</tr>\n"
+        for row in rows
+    )
+    return f"<table>\n<tr>{head}</tr>\n{body}</table>"

@@ -1,0 +1,136 @@
+"""Several trials at once on one machine: keras-tuner's chief in this process, its workers beside.
+
+What they speak has no authentication: whoever reaches the port can end and alter the search.
+"""
+
+import _thread
+import multiprocessing
+import os
+import pickle
+import socket
+import threading
+from collections import Counter
+from contextlib import contextmanager
+
+from keras_nasnet.optional import import_optional
+from keras_nasnet.search.child import die_with
+
+LOOPBACK, EVERYWHERE = "127.0.0.1", "0.0.0.0"
+MAX_DEATHS = 3  # of workers by one trial, which fails then
+POLL_S = 0.2
+CAN_PIN = hasattr(os, "sched_setaffinity")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+
+
+@contextmanager
+def workers(tuner, count: int, address: str, arguments: dict):
+    """Workers of a tuner, whose `search` is the chief's within this context.
+
+    A worker that dies is replaced by one of the same name, which goes on with its trial.
+
+    Args:
+        tuner: `NASNetTuner` that can be pickled.
+        count: int >= 1. Each worker has its share of the cores.
+        address: str, that the chief listens on.
+        arguments: of the workers' `search`.
+
+    Raises:
+        RuntimeError: if workers die before they begin a trial.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if CAN_PIN else list(range(os.cpu_count() or 1))
+    num_threads = max(1, len(cores) // count)
+    environment = {
+        "KERASTUNER_ORACLE_IP": address,
+        "KERASTUNER_ORACLE_PORT": str(_free_port(address)),
+        "KERASTUNER_TUNER_ID": "chief",
+        **dict.fromkeys(THREADS, str(num_threads)),
+    }
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    context = multiprocessing.get_context("spawn")
+    # Unlike pickle, it takes the functions in keras-tuner's oracles.
+    work = import_optional("cloudpickle", "search").dumps((tuner, arguments))
+    called = LOOPBACK if address == EVERYWHERE else address
+
+    def start(index):
+        first = index * num_threads
+        share = [cores[place % len(cores)] for place in range(first, first + num_threads)]
+        process = context.Process(
+            target=_work, args=(work, f"worker{index}", called, share, os.getpid())
+        )
+        process.start()
+        return process
+
+    watch = _Watch(tuner.oracle, start, count)
+    watch.start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if watch.error is None:
+            raise
+        raise watch.error from None
+    finally:
+        watch.stop()
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+class _Watch(threading.Thread):
+    """Starts workers, and again those that die."""
+
+    def __init__(self, oracle, start_worker, count):
+        super().__init__(name="workers", daemon=True)
+        self.oracle, self.start_worker = oracle, start_worker
+        self.error: RuntimeError | None = None
+        self._stopped = threading.Event()
+        self._deaths: Counter = Counter()  # by trial; by worker, of those without one
+        self._processes = [start_worker(index) for index in range(count)]
+
+    def run(self):
+        processes = self._processes
+        while not self._stopped.wait(POLL_S) and self.error is None:
+            for index, process in enumerate(processes):
+                if process.exitcode:
+                    self._count_death(process.exitcode, f"worker{index}")
+                    processes[index] = self.start_worker(index)
+        for process in processes:
+            process.kill()
+            process.join()
+
+    def stop(self):
+        self._stopped.set()
+        self.join()
+
+    def _count_death(self, exitcode, worker):
+        trial = self.oracle.ongoing_trials.get(worker)
+        name = f"trial {trial.trial_id}" if trial else worker
+        self._deaths[name] += 1
+        if self._deaths[name] < MAX_DEATHS:
+            return
+        message = f"{name}: {MAX_DEATHS} processes died, the last with exit code {exitcode}"
+        if trial:
+            trial.status, trial.message = "FAILED", message
+            self.oracle.end_trial(trial)
+        else:
+            self.error = RuntimeError(message)
+            _thread.interrupt_main()  # which waits for the workers
+
+
+def _work(work: bytes, name: str, address: str, cores, chief: int) -> None:
+    """A worker's process: trials are asked for, and told of, at the chief's address."""
+    die_with(chief)
+    if CAN_PIN:
+        os.sched_setaffinity(0, cores)
+    os.environ["KERASTUNER_ORACLE_IP"] = address
+    os.environ["KERASTUNER_TUNER_ID"] = name
+    tuner, arguments = pickle.loads(work)
+    tuner.work(name, arguments)
+
+
+def _free_port(address: str) -> int:
+    with socket.socket() as server:
+        server.bind((address, 0))
+        return server.getsockname()[1]
