@@ -81,6 +81,8 @@ TRAIN = ["train", "--data", "digits", "--out", "{tmp}/run"]
         ([*SEARCH, "--trials", "0"], "max_trials: wanted an integer of at least 1, got 0"),
         ([*SEARCH, "--trials", "3", "--filters", "0"], "penultimate_filters: wanted"),
         ([*SEARCH, "--trials", "3", "--blocks", "0"], "num_blocks: wanted"),
+        ([*SEARCH, "--trials", "3", "--workers", "0"], "workers: wanted"),
+        ([*SEARCH, "--trials", "3", "--finalists", "0"], "finalists: wanted"),
         ([*SEARCH, "--trials", "3", "--set", "epochs=0"], "epochs.*got 0"),
         (["search", "--resume", "{tmp}", "--trials", "9"], "is no folder of a search"),
         (["plot", "NASNetLarge", "--out", "{tmp}/cells.jpg"], "wanted a file ending in .png"),

@@ -7,16 +7,17 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from keras_nasnet import Genotype
 from keras_nasnet.recipe import recipe
-from keras_nasnet.report import read_log
+from keras_nasnet.report import read_log, read_rows
 from keras_nasnet.run import LOG
 from keras_nasnet.search import NASNetTuner, SearchSpace
-from keras_nasnet.search.tuner import BEST, TRIALS
+from keras_nasnet.search.tuner import BEST, FINALISTS, TRIALS
 
 SPACE = SearchSpace(1, ["identity", "max_pool_3x3", "conv_1x1"], ["add"])
 SMALL = {
@@ -60,11 +61,23 @@ def test_children_are_trained_kept_and_loaded(tmp_path, capsys):
         assert Genotype.from_json(row["genotype"]) == one.genotype(trial)
     assert Genotype.from_json((folder / BEST).read_text()) == one.genotype(trials[0])
 
+    assert one.train_finalists("digits", 1, epochs=3) == [one.genotype(trials[0])]
+    [finalist] = read_rows(folder / FINALISTS)
+    assert finalist["trial"] == trials[0].trial_id
+    assert len(read_log(folder / "finalists" / f"{finalist['trial']}_3" / LOG)) == 3
+
     printed = capsys.readouterr().out
     ended = dict.fromkeys(one.oracle.end_order)
-    rows = [line.split() for line in printed.splitlines() if line.split()[:1] and line.split()[0] in ended]
+    rows = [
+        line.split()
+        for line in printed.splitlines()
+        if line.split()[:1] and line.split()[0] in ended
+    ]
     assert [row[0] for row in rows] == one.oracle.end_order
-    assert rows[-1][1:3] == [f"{one.oracle.trials[rows[-1][0]].score:.4f}", f"{trials[0].score:.4f}"]
+    assert rows[-1][1:3] == [
+        f"{one.oracle.trials[rows[-1][0]].score:.4f}",
+        f"{trials[0].score:.4f}",
+    ]
     one.results_summary()
     assert f"{trials[0].score:.4f}" in capsys.readouterr().out
 
@@ -121,6 +134,37 @@ def at_once(folder):
             return float(sum(trial.hyperparameters.values.values()))
 
     return AtOnce(SPACE, directory=folder, max_trials=60)
+
+
+class Deadly(NASNetTuner):
+    """Trial 3 kills its worker once, trial 5 always."""
+
+    def run_trial(self, trial):
+        number = int(trial.trial_id)
+        mark = Path(self.project_dir) / f"{number}_{os.getpid()}"
+        begun = list(mark.parent.glob(f"{number}_*"))
+        mark.touch()
+        if number == 5 or (number == 3 and not begun):
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.2)
+        return float(number)
+
+
+@pytest.mark.slow
+def test_trials_of_workers_that_die_are_finished(tmp_path):
+    one = Deadly(SPACE, "random", directory=tmp_path, max_trials=8)
+    before = dict(os.environ)
+    one.search(num_workers=2)
+    assert os.environ == before
+    trials = [one.oracle.trials[key] for key in sorted(one.oracle.end_order)]
+    assert [trial.score for trial in trials] == [0, 1, 2, 3, 4, None, 6, 7]
+    assert trials[5].status == "FAILED"
+    assert trials[5].message == "trial 5: 3 processes died, the last with exit code -9"
+    assert one.oracle.searcher.rewards == {trial.trial_id: trial.score for trial in trials}
+    marks = [path.name.split("_") for path in Path(one.project_dir).glob("[0-9]_*")]
+    assert {pid for _, pid in marks} & {str(os.getpid())} == set()
+    assert [sum(number == key for number, _ in marks) for key in "35"] == [2, 3]
+    assert (Path(one.project_dir) / TRIALS).read_text().count("COMPLETED") == 7
 
 
 def course(tuner):

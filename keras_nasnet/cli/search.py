@@ -14,6 +14,7 @@ from keras_nasnet.cli.arguments import (
     size,
 )
 from keras_nasnet.search import SEARCHERS, SearchSpace
+from keras_nasnet.search.searcher import check_at_least
 from keras_nasnet.search.workers import LOOPBACK
 
 SETTINGS = "search.json"
@@ -98,9 +99,8 @@ def run(options) -> int:
         raise ValueError("--data: say what to train on")
     if settings["trials"] is None and settings["seconds"] is None:
         raise ValueError("--trials, --seconds: say when to stop")
-    for name in ("finalists", "finalist_epochs"):
-        if settings[name] is not None and settings[name] < 1:
-            raise ValueError(f"--{name.replace('_', '-')}: wanted at least 1, got {settings[name]}")
+    counts = {name: settings[name] for name in ("finalists", "finalist_epochs")}
+    check_at_least(1, workers=options.workers, **{k: v for k, v in counts.items() if v is not None})
     recipe = recipe_of(settings["recipe"], settings["set"])
     space = SearchSpace(settings["blocks"])
     choose_backend()

@@ -39,7 +39,7 @@ def add(commands):
         help="digits, tfds:NAME, or a folder with a folder of images for each class "
         "(or train and validation folders of such)",
     )
-    add_network(parser, ["--model"])
+    add_network(parser, ["--model", "--genotype"])
     parser.set_defaults(model="NASNetCIFAR")
     parser.add_argument(
         "--weights", metavar="FILE", help="start from a weight file, or from imagenet"

@@ -225,13 +225,19 @@ class NASNetTuner(BaseTuner):
         if not rows:
             return
         write_rows(folder / TRIALS, rows)
-        finalists = read_rows(folder / FINALISTS) if (folder / FINALISTS).exists() else []
+        finalists = self._finalists()
         leader = finalists[0]["trial"] if finalists else oracle.get_best_trials(1)[0].trial_id
         best = oracle.trials[leader]
         if best.score is not None:
             replace_text(folder / BEST, self.genotype(best).to_json())
         if with_report:
             write_report(folder, rows, finalists, oracle.searcher)
+
+    def _finalists(self) -> list[dict]:
+        """Rows of `finalists.csv`, the best first."""
+        path = Path(self.project_dir) / FINALISTS
+        rows = read_rows(path) if path.exists() else []
+        return [row | {key: float(row[key]) for key in ("reward", "longer")} for row in rows]
 
     def _row(self, trial):
         return {
