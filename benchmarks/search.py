@@ -81,15 +81,14 @@ SEARCHERS = {
 }
 ABLATIONS = {
     "as published": partial(Controller, **PUBLISHED),
-    "+ larger steps, more often": partial(
-        Controller, **PUBLISHED | {"learning_rate": 0.001, "batch_size": 10}
-    ),
+    "+ larger steps": partial(Controller, **PUBLISHED | {"learning_rate": 0.004}),
     "+ replay of the best": partial(
-        Controller, **PUBLISHED | {"learning_rate": 0.001, "batch_size": 10, "num_replayed": 20}
+        Controller, **PUBLISHED | {"learning_rate": 0.004, "num_replayed": 10}
     ),
     "+ entropy": partial(Controller, num_candidates=1, num_starts=0),
     "+ random trials at first": partial(Controller, num_candidates=1),
-    "+ predictor (default)": Controller,
+    "+ predictor": partial(Controller, num_mutants=0),
+    "+ neighbours of the best (default)": Controller,
     "default without replay": partial(Controller, num_replayed=0),
     "default without entropy": partial(Controller, entropy_weight=PUBLISHED["entropy_weight"]),
     "default, learning nothing": partial(Controller, learning_rate=1e-12),

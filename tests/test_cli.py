@@ -71,6 +71,7 @@ TRAIN = ["train", "--data", "digits", "--out", "{tmp}/run"]
             "leave out --set, --seed",
         ),
         ([*TRAIN, "--set", "epochs=0"], "epochs.*got 0"),
+        ([*TRAIN, "--genotype", "best.json"], "best.json is no model, genotype or file"),
         ([*TRAIN, "--set", "epochs"], "wanted NAME=VALUE, got 'epochs'"),
         ([*TRAIN, "--set", "epoch=3"], "did you mean epochs"),
         ([*TRAIN, "--recipe", "cifar"], "did you mean cifar10"),

@@ -124,7 +124,7 @@ one.search()
 """
 
 
-def at_once(folder):
+def at_once(folder, max_trials=60):
     """A search whose rewards are known at once, and whose trials are listed in a file."""
 
     class AtOnce(NASNetTuner):
@@ -133,7 +133,7 @@ def at_once(folder):
                 file.write(f"{trial.trial_id}\n")
             return float(sum(trial.hyperparameters.values.values()))
 
-    return AtOnce(SPACE, directory=folder, max_trials=60)
+    return AtOnce(SPACE, directory=folder, max_trials=max_trials)
 
 
 class Deadly(NASNetTuner):

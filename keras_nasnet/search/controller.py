@@ -13,7 +13,6 @@ ADAM_DECAYS, ADAM_EPSILON = (0.9, 0.999), 1e-8  # Kingma and Ba 2015
 
 PUBLISHED = {
     "learning_rate": 0.00035,
-    "batch_size": 20,
     "entropy_weight": 1e-5,
     "num_replayed": 0,
     "num_candidates": 1,
@@ -27,20 +26,21 @@ class Controller(Searcher):
     """An LSTM that makes the decisions, trained on the rewards by PPO.
 
     `Controller(decisions, **PUBLISHED)` is the paper's, which learns nothing to speak of within
-    some hundred trials. By default it takes larger steps more often, learns again from the best
-    trials at each of them, keeps more entropy, and tries those of its samples first which a
-    `Predictor` puts first; what each of these brings is in `benchmarks/RESULTS.md`.
+    some hundred trials. By default it takes larger steps, learns again from the best trials at
+    each of them, keeps more entropy, and tries those of its samples and of the neighbours of the
+    best trials first which a `Predictor` puts first; what each of these brings is in
+    `benchmarks/RESULTS.md`.
 
     Args:
         decisions, seed, canonical: as in `Searcher`.
-        learning_rate: float > 0, of Adam. Default 0.001; 0.00035 in the paper.
-        batch_size: int >= 1, trials told between updates. Default 10; 20 in the paper.
-        num_epochs: int >= 1, steps at each update. Default 5; our choice.
+        learning_rate: float > 0, of Adam. Default 0.004; 0.00035 in the paper.
+        batch_size: int >= 1, trials told between updates. Default 20, as in the paper.
+        num_epochs: int >= 1, steps at each update. Default 2; our choice.
         clip: float > 0, how far probabilities may move in an update, as a share. Default 0.2.
         entropy_weight: float >= 0. Default 0.1; 1e-5 in the paper.
         baseline_decay: float in [0, 1), of the moving average of rewards that are told. Default
             0.95, as in the paper.
-        num_replayed: int >= 0, the best trials, which each update learns from again. Default 20.
+        num_replayed: int >= 0, the best trials, which each update learns from again. Default 10.
         num_candidates: int >= 1, samples that a `Predictor` chooses from; 1 for no predictor.
             Default 20.
         num_mutants: int >= 0, further candidates for it: the best trials, one to three decisions

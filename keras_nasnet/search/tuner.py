@@ -1,6 +1,7 @@
 """The search for cells as a tuner of keras-tuner."""
 
 import json
+import time
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
@@ -21,7 +22,7 @@ from keras_nasnet.run import MODEL
 from keras_nasnet.search import SEARCHERS
 from keras_nasnet.search.child import Children
 from keras_nasnet.search.oracle import SearcherOracle
-from keras_nasnet.search.progress import RECENT, SearchProgress, console, score_text
+from keras_nasnet.search.progress import SearchProgress, console, score_text
 from keras_nasnet.search.report import write_report
 from keras_nasnet.search.searcher import check_at_least
 from keras_nasnet.search.space import SearchSpace
@@ -31,6 +32,7 @@ from keras_nasnet.train import Job
 
 HELD_OUT = 0.1  # 5,000 of CIFAR-10's 50,000 images, appendix A
 TRIALS, BEST, FINALISTS = "trials.csv", "best.json", "finalists.csv"
+REPORTING = 0.03  # the greatest share of a search's time that goes into its report
 LONGER = 5  # times the epochs of a trial, by default, for finalists
 
 
@@ -97,6 +99,8 @@ class NASNetTuner(BaseTuner):
         self._children = Children()
         self.child(self.space.decode([0] * len(self.space)))  # so that mistakes are told now
         self._progress = None
+        self._rows: list[dict] = []  # of trials.csv
+        self._next_report = 0.0
         oracle = SearcherOracle(
             searcher, objective, max_trials, max_seconds, ended=self._trial_ended
         )
@@ -214,24 +218,28 @@ class NASNetTuner(BaseTuner):
 
     def _trial_ended(self, trial):
         """In the process that holds the oracle, for each trial."""
-        self._write_trials(with_report=len(self.oracle.end_order) % RECENT == 0)
+        self._write_trials(with_report=time.monotonic() >= self._next_report)
         if self._progress is not None:
             self._progress.ended(trial, self._size_of(trial)["parameters"])
 
     def _write_trials(self, with_report):
         """`trials.csv`, every candidate, `best.json`, the cells of the best, and the report."""
         folder, oracle = Path(self.project_dir), self.oracle
-        rows = [self._row(oracle.trials[trial_id]) for trial_id in oracle.end_order]
-        if not rows:
+        for trial_id in oracle.end_order[len(self._rows) :]:
+            self._rows.append(self._row(oracle.trials[trial_id]))
+        if not self._rows:
             return
-        write_rows(folder / TRIALS, rows)
+        write_rows(folder / TRIALS, self._rows)
         finalists = self._finalists()
         leader = finalists[0]["trial"] if finalists else oracle.get_best_trials(1)[0].trial_id
         best = oracle.trials[leader]
         if best.score is not None:
             replace_text(folder / BEST, self.genotype(best).to_json())
         if with_report:
-            write_report(folder, rows, finalists, oracle.searcher)
+            begin = time.monotonic()
+            write_report(folder, self._rows, finalists, oracle.searcher)
+            end = time.monotonic()
+            self._next_report = end + (end - begin) / REPORTING
 
     def _finalists(self) -> list[dict]:
         """Rows of `finalists.csv`, the best first."""
