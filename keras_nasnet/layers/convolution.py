@@ -1,5 +1,7 @@
 """Convolutions of tensors, each by what is fastest on the backend and device it runs on."""
 
+from functools import cache
+
 import keras
 from keras import ops
 
@@ -43,6 +45,20 @@ def convolve_depthwise(x, kernel, strides=(1, 1), dilation_rate=1, padding="same
     x, strides, dilation_rate = _undilated(x, strides, dilation_rate)
     if not _is_xla_on_cpu() or None in x.shape[1:3]:
         return ops.depthwise_conv(x, kernel, strides, padding, "channels_last", dilation_rate)
+    if keras.config.backend() == "jax":
+        # Compiled outside of a compiled function too, as a convolution would be.
+        return _compiled_sum()(x, ops.convert_to_tensor(kernel), tuple(strides), dilation_rate, padding)
+    return _sum_of_shifted(x, kernel, strides, dilation_rate, padding)
+
+
+@cache
+def _compiled_sum():
+    import jax
+
+    return jax.jit(_sum_of_shifted, static_argnums=(2, 3, 4))
+
+
+def _sum_of_shifted(x, kernel, strides, dilation_rate, padding):
     if padding == "same":
         x = ops.pad(x, _same_padding(x.shape, kernel.shape, strides, dilation_rate))
     height, width = (
