@@ -91,7 +91,7 @@ class FusedModel(keras.Model):
         if self.predict_function is not None and not force:
             return
         super().make_predict_function(force)
-        if not self.compiled and _xla_is_faster_for_one(self):
+        if not (self.compiled or self.run_eagerly) and _xla_is_faster_for_one(self):
             self.predict_function = self._by_batch_size(self.predict_function)
 
     def _by_batch_size(self, predict):
@@ -103,7 +103,7 @@ class FusedModel(keras.Model):
         def predict_by_batch_size(batches):
             nonlocal follows_one
             x, _, _ = keras.utils.unpack_x_y_sample_weight(batches[0])
-            is_one = len(batches) == 1 and len(x) == 1
+            is_one = len(batches) == 1 and keras.tree.flatten(x)[0].shape[0] == 1
             compiled, follows_one = is_one and follows_one, is_one
             return predict_one(x) if compiled else predict(batches)
 
