@@ -69,7 +69,6 @@ def fused_and_not(spec, strides=1, channels=6, previous_channels=5, **options):
     return keras.ops.convert_to_numpy(fused(states)), wanted
 
 
-@every_backend
 @pytest.mark.parametrize("strides", [1, 2])
 @pytest.mark.parametrize("pool_padding", ["same", "zeros"])
 def test_every_operation_and_combiner(strides, pool_padding):
