@@ -137,9 +137,10 @@ def NASNet(
     Args:
         genotype: `Genotype`, the normal and the reduction cell.
         num_cells: int >= 1, normal cells in each of the three stages.
-        penultimate_filters: int, channels of the last cell's output; a multiple of 16 times the
-            states in the normal cell's output, 4 times with the `"cifar"` stem. Default: as many
-            filters in the cells as NASNetMobile has, or NASNetCIFAR with the `"cifar"` stem.
+        penultimate_filters: int, channels of the last cell's output; a multiple of 4 times the
+            states in the normal cell's output, and at least 16 times with the `"imagenet"` stem.
+            Default: as many filters in the cells as NASNetMobile has, or NASNetCIFAR with the
+            `"cifar"` stem.
         stem: `"imagenet"` (default): 3x3 convolution with stride 2, two reduction cells.
             `"cifar"`: 3x3 convolution with stride 1.
         stem_multiplier: int >= 1. That convolution has 32 times as many filters, default 1; with
@@ -173,8 +174,8 @@ def NASNet(
             `predict`, `evaluate` and exports are without it.
         dropout_rate: float in [0, 1), default 0. Before the classifier; 0.5 in the paper.
         pool_padding: `"same"` (default) as the authors' code, `"zeros"` as keras.applications,
-            which counts zeros at the border of pools with stride 2. Published weights were
-            trained with `"same"`.
+            which counts zeros at the border of pools with stride 2, `"average_zeros"` as timm,
+            which counts them in averages alone. Published weights were trained with `"same"`.
         batch_norm_momentum: float in [0, 1). Default: the published value, 0.9997 (0.9 with the
             `"cifar"` stem), whose statistics need thousands of steps to move.
 
