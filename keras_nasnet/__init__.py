@@ -15,6 +15,7 @@ _MODULES = {  # where each public name lives
     "catalog": ("AMOEBANET_A", "ENAS", "NASNET_A", "PNASNET_5"),
     "layers": ("Cell", "ScheduledDropPath"),
     "zoo": ("NASNet", "NASNetCIFAR", "NASNetLarge", "NASNetMobile", "list_models"),
+    "network": ("reset_classifier",),
     "relatives": ("AmoebaNetA", "ENASMicro", "PNASNetLarge", "PNASNetMobile"),
     "weights.load": ("load_weights", "save_safetensors"),
     "imagenet": ("decode_predictions", "preprocess_input"),
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from keras_nasnet.imagenet import preprocess_input as preprocess_input
     from keras_nasnet.layers import Cell as Cell
     from keras_nasnet.layers import ScheduledDropPath as ScheduledDropPath
+    from keras_nasnet.network import reset_classifier as reset_classifier
     from keras_nasnet.relatives import AmoebaNetA as AmoebaNetA
     from keras_nasnet.relatives import ENASMicro as ENASMicro
     from keras_nasnet.relatives import PNASNetLarge as PNASNetLarge

@@ -1,5 +1,6 @@
 """Weight files of others: in their own names, in their own code, and damaged."""
 
+import random
 from importlib.util import find_spec
 
 import keras
@@ -13,6 +14,7 @@ from conftest import (
     tiny,
     weights_of,
 )
+from converters import damaged_files
 from layouts import (
     SlimNetwork,
     random_arrays,
@@ -23,8 +25,10 @@ from layouts import (
     with_training_state,
     write_checkpoint,
 )
+from safetensors import safe_open
 from test_weights import refused, write_legacy
 from test_zoo import applications_nasnet, like_applications
+from weight_files import attempt
 
 import keras_nasnet
 from keras_nasnet import NASNET_A
@@ -169,6 +173,17 @@ def test_one_set_of_weights_in_three_layouts(tmp_path):
         assert_same_weights(model, values)
 
 
+def test_damaged_files_are_refused_whole(tmp_path):
+    slim = random_arrays(SlimNetwork(3, 4, 32, 10).variables)
+    model = tiny(weights=write_checkpoint(slim, tmp_path / "model.ckpt"))
+    keras_nasnet.save_safetensors(model, tmp_path / "tiny.safetensors")
+    with safe_open(tmp_path / "tiny.safetensors", "numpy") as file:
+        own = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    for layout, arrays in (("slim", slim), ("own", own)):
+        for kind, path in damaged_files(layout, arrays, tmp_path, random.Random(0), places=4):
+            assert attempt(model, path, None) == "refused", (layout, kind)
+
+
 @every_backend
 def test_safetensors_of_our_own(tmp_path):
     model = randomize(tiny())
@@ -176,3 +191,68 @@ def test_safetensors_of_our_own(tmp_path):
     assert_same_weights(tiny(weights=tmp_path / "tiny.safetensors"), weights_of(model))
     backbone = tiny(weights=tmp_path / "tiny.safetensors", include_top=False)
     assert_same_weights(backbone, weights_of(model)[:-2])
+
+
+@every_backend
+def test_other_numbers_of_channels(tmp_path):
+    source = randomize(tiny())
+    path = tmp_path / "tiny.weights.h5"
+    source.save_weights(path)
+    kernel = weights_of(source)[0]
+    for channels, wanted in (
+        (1, kernel.sum(2, keepdims=True)),
+        (4, np.concatenate([kernel, kernel[:, :, :1]], 2) * 0.75),
+    ):
+        model = tiny(weights=path, input_shape=(None, None, channels))
+        assert_same_weights(model, [np.float32(wanted), *weights_of(source)[1:]])
+        refused(model, path, "stem/kernel")
+    # The same image in all channels is the same image in one.
+    grey = images(2, 32, 32, 1)
+    result = tiny(weights=path, input_shape=(32, 32, 1))(grey, training=False)
+    assert (
+        relative_difference(
+            result, keras.ops.convert_to_numpy(source(np.repeat(grey, 3, -1), training=False))
+        )
+        <= 1e-5
+    )
+
+
+@every_backend
+def test_reset_classifier():
+    x = images(2, 128, 128, 3)
+    model = randomize(tiny(input_shape=(128, 128, 3), auxiliary=True, dropout_rate=0.5))
+    reset = keras_nasnet.reset_classifier(model, 3)
+    assert reset(x, training=False).shape == (2, 3)
+    changed = [
+        a.shape != b.shape for a, b in zip(weights_of(model), weights_of(reset), strict=True)
+    ]
+    assert sum(changed) == 4, "two kernels, two biases"
+    for layer in model.layers[:-2]:
+        assert reset.get_layer(layer.name) is layer
+    head, other = model.get_layer("auxiliary"), reset.get_layer("auxiliary")
+    for ours, wanted in zip(head.full_map.weights, other.full_map.weights, strict=True):
+        np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (ours, wanted)))
+    with pytest.raises(ValueError, match="has no classifier"):
+        keras_nasnet.reset_classifier(tiny(include_top=False), 3)
+    with pytest.raises(ValueError, match="classes.*got 0"):
+        keras_nasnet.reset_classifier(model, 0)
+
+
+def test_hub_names(tmp_path, monkeypatch):
+    """From the hub's cache folder, which is written here as huggingface_hub writes it."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ConnectionError, match="hf://timm/tiny is not in the cache.*cannot be reac"):
+        tiny(weights="hf://timm/tiny")
+    commit = "0" * 40
+    folder = tmp_path / "models--timm--tiny"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text(commit)
+    (folder / "snapshots" / commit).mkdir(parents=True)
+    model = randomize(tiny())
+    keras_nasnet.save_safetensors(model, folder / "snapshots" / commit / "model.safetensors")
+    for name in ("hf://timm/tiny", "hf://timm/tiny@main", "hf://timm/tiny/model.safetensors"):
+        assert_same_weights(tiny(weights=name), weights_of(model))
+    with pytest.raises(ValueError, match="wanted hf://OWNER/NAME"):
+        tiny(weights="hf://tiny")
