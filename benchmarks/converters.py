@@ -2,7 +2,7 @@
 
 Needs TensorFlow, PyTorch and timm; the two networks for 331 x 331 take minutes.
 
-    KERAS_BACKEND=tensorflow python benchmarks/converters.py
+    KERAS_BACKEND=tensorflow python benchmarks/converters.py [damaged layouts slim timm]
 """
 
 import gc
@@ -137,7 +137,8 @@ def damaged_files(layout, arrays, folder: Path, rng: random.Random, places: int)
     Yields:
         What is wrong, and the path to load.
     """
-    names = sorted(name for name in arrays if name.rpartition("/")[2] != "global_step")
+    averages = [name for name in arrays if name.endswith("/ExponentialMovingAverage")]
+    names = sorted(averages or arrays)  # of the arrays that are taken
     for fault in FAULTS:
         changed, name = dict(arrays), rng.choice(names)
         if fault == "missing":
@@ -201,12 +202,18 @@ def trainable(model) -> int:
     return sum(prod(weight.shape) for weight in model.trainable_weights)
 
 
+PARTS = {
+    "damaged": all_or_nothing,
+    "layouts": lambda folder: (
+        one_network_in_three_layouts(folder, "NASNetMobile", 224, CADENE_MOBILE),
+        one_network_in_three_layouts(folder, "NASNetLarge", 331, range(18)),
+    ),
+    "slim": every_variable_of_slim,
+    "timm": beside_timm,
+}
+
 if __name__ == "__main__":
     print(f"Keras {keras.__version__} on {keras.config.backend()}")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        all_or_nothing(folder)
-        one_network_in_three_layouts(folder, "NASNetMobile", 224, CADENE_MOBILE)
-        one_network_in_three_layouts(folder, "NASNetLarge", 331, range(18))
-        every_variable_of_slim(folder)
-        beside_timm(folder)
+    for part in sys.argv[1:] or PARTS:
+        with tempfile.TemporaryDirectory() as name:
+            PARTS[part](Path(name))

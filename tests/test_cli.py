@@ -43,7 +43,8 @@ def test_info_of_a_genotype(capsys, tmp_path):
 
 
 def test_help_teaches(capsys):
-    for arguments in ([], ["info"], ["plot"], ["train"], ["recipes"], ["predict"], ["search"]):
+    commands = ["info", "plot", "train", "recipes", "predict", "embed", "search", "list", "convert"]
+    for arguments in ([], *([name] for name in commands)):
         status, out, _ = run(capsys, *arguments, "--help")
         assert status == 0
         assert "example:" in out or not arguments

@@ -37,7 +37,7 @@ class Contents:
 
     Args:
         layout: a key of `LAYOUTS`.
-        dense: shapes of the arrays with two axes, those of dense layers.
+        dense: shapes of the arrays with two axes, which are a classifier's.
         auxiliary: whether it has an auxiliary head.
     """
 
@@ -78,11 +78,10 @@ def contents_of(path: Path) -> Contents:
         else:
             layout = "keras"
             arrays = {item.name: item for items in file.layers.values() for item in items}
-        return Contents(
-            layout,
-            {tuple(array.shape) for array in arrays.values() if len(array.shape) == 2},
-            any("/aux_logits/" in name or f"{AUXILIARY}/" in name for name in arrays),
-        )
+        auxiliary = {name for name in arrays if "/aux_logits/" in name or f"{AUXILIARY}/" in name}
+        shapes = {tuple(arrays[name].shape) for name in arrays.keys() - auxiliary}
+        dense = {shape for shape in shapes if len(shape) == 2}
+        return Contents(layout, dense, bool(auxiliary))
 
 
 def convert(source, out, config: NASNetConfig | None = None, raw=False, licence=None) -> Reading:
