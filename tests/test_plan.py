@@ -6,11 +6,14 @@ import pytest
 from conftest import images, randomize, relative_difference
 from test_genotype import random_genotype
 
-from keras_nasnet.catalog import MODELS, NASNET_A, network_of
+from keras_nasnet.catalog import AMOEBANET_A, ENAS, MODELS, NASNET_A, PNASNET_5, network_of
 from keras_nasnet.network import build
 from keras_nasnet.operation import Pool, operation_steps
 from keras_nasnet.plan import NASNetConfig, plan
 from keras_nasnet.summary import summarize
+
+STEMS = ("imagenet", "cifar")
+RELATIVES = (PNASNET_5, AMOEBANET_A, ENAS)
 
 
 def totals(config, **options):
@@ -91,15 +94,20 @@ def test_large_skips_the_input_of_a_reduction():
         assert after.layout.previous_strides == 2
 
 
-@pytest.mark.parametrize("stem", ["imagenet", "cifar"])
-@pytest.mark.parametrize("seed", range(3))
-def test_plan_is_the_built_model(stem, seed):
-    """Parameters and shapes; a random genotype, some with concat and inputs in the output."""
-    genotype = random_genotype(seed)
-    config = network_of(genotype, stem, num_cells=1, classes=7)
-    config = network_of(
-        genotype, stem, num_cells=1, classes=7, penultimate_filters=config.filters_multiple * 8
-    )
+@pytest.mark.parametrize(
+    "genotype, stem, counts_reduction",
+    [
+        *((random_genotype(seed), stem, False) for seed in range(3) for stem in STEMS),
+        *((genotype, STEMS[i % 2], i == 0) for i, genotype in enumerate(RELATIVES)),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_plan_is_the_built_model(genotype, stem, counts_reduction):
+    """Parameters and shapes; random genotypes, some with concat and inputs in the output."""
+    settings = {"num_cells": 2 if counts_reduction else 1, "counts_reduction": counts_reduction}
+    config = network_of(genotype, stem, classes=7, **settings)
+    filters = config.filters_multiple * (6 if genotype in RELATIVES else 8)
+    config = network_of(genotype, stem, classes=7, penultimate_filters=filters, **settings)
     model = build(config, keras.Input((37, 64, 3)))
     rows = summarize(config, (37, 64))
     layers = {layer.name: layer for layer in model.layers}
@@ -109,7 +117,8 @@ def test_plan_is_the_built_model(stem, seed):
             assert layers[row.name].output.shape == (None, *row.size, row.channels)
     # Shapes come from the plan: that the tensors have them is seen by computing.
     randomize(model)
-    assert np.isfinite(model.predict(images(1, 37, 64, 3), verbose=0)).all()
+    result = model(images(1, 37, 64, 3), training=False)
+    assert np.isfinite(keras.ops.convert_to_numpy(result)).all()
 
 
 @pytest.mark.every_backend
