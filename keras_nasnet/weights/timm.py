@@ -52,7 +52,7 @@ def read_pickle(path: Path) -> dict[str, Array]:
     if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError("it holds no dictionary of tensors")
     return {
-        name: Array(name, tuple(tensor.shape), tensor.float().numpy)
+        name: Array(name, tuple(tensor.shape), tensor.detach().float().numpy)
         for name, tensor in state.items()
     }
 
