@@ -70,7 +70,7 @@ def every_variable_of_slim(folder: Path) -> None:
             SlimNetwork(18, 168, 96, 1001, skip_reduction=True, auxiliary_map=(6, 6)),
             331,
         ),
-        "NASNetCIFAR": (SlimNetwork(18, 32, 96, 10, stem="cifar", auxiliary_map=(2, 2)), 32),
+        "NASNetCIFAR": (SlimNetwork(18, 32, 96, 10, stem="cifar", auxiliary_map=(4, 4)), 32),
         "PNASNetMobile": (SlimNetwork(9, 54, 32, 1001, is_pnasnet=True), 224),
         "PNASNetLarge": (SlimNetwork(12, 216, 96, 1001, is_pnasnet=True), 331),
     }

@@ -10,7 +10,7 @@ import keras
 from keras_nasnet.atomic import replace_file, replace_text
 from keras_nasnet.catalog import MODELS
 from keras_nasnet.layers.variable import skip_initialization
-from keras_nasnet.network import build
+from keras_nasnet.network import AUXILIARY, build
 from keras_nasnet.plan import NASNetConfig
 from keras_nasnet.weights.formats import NamedArrays, open_weights
 from keras_nasnet.weights.load import (
@@ -21,7 +21,7 @@ from keras_nasnet.weights.load import (
 )
 from keras_nasnet.weights.location import locate
 from keras_nasnet.weights.manifest import WEIGHTS
-from keras_nasnet.weights.naming import AUXILIARY, CLASSES_WITH_BACKGROUND
+from keras_nasnet.weights.naming import CLASSES_WITH_BACKGROUND
 
 LAYOUTS = {
     "slim": "TensorFlow checkpoint of slim",

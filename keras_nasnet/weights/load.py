@@ -9,13 +9,13 @@ import keras
 import numpy as np
 
 from keras_nasnet.atomic import replace_file
+from keras_nasnet.network import AUXILIARY, CLASSIFIER
 from keras_nasnet.weights import keras_applications, slim, timm
 from keras_nasnet.weights.array import Array, Pairs
 from keras_nasnet.weights.download import matches
 from keras_nasnet.weights.formats import NamedArrays, open_weights
 from keras_nasnet.weights.hdf5 import WeightFile
 from keras_nasnet.weights.location import locate
-from keras_nasnet.weights.naming import AUXILIARY, CLASSIFIER
 
 OF_TRAINING = (AUXILIARY, "training_step")  # a file or a model may lack them
 STEM = "stem/kernel"

@@ -7,10 +7,9 @@ normalization, as templates.
 import re
 from collections.abc import Iterable, Mapping
 
+from keras_nasnet.network import AUXILIARY, CLASSIFIER
 from keras_nasnet.weights.array import Pairs
 
-CLASSIFIER = "predictions"
-AUXILIARY = "auxiliary"
 BATCH_NORMALIZATION = ("gamma", "beta", "moving_mean", "moving_variance")
 PARTS = (  # what a file may have and a model lack, or the other way round
     *(
