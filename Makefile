@@ -2,7 +2,10 @@
 BACKEND ?= tensorflow
 PYTHON ?= python3
 TESTS ?= $(if $(filter tensorflow,$(BACKEND)),,-m every_backend)
-EXTRAS := $(BACKEND),data,plot,search,$(if $(filter tensorflow,$(BACKEND)),dev,test)
+EXTRAS := $(BACKEND),data,plot,search,hub,$(if $(filter tensorflow,$(BACKEND)),dev,test)
+ifeq ($(BACKEND),torch)
+EXTRAS := $(EXTRAS),peers
+endif
 
 VENV := .venv/$(BACKEND)
 BIN := $(VENV)/bin

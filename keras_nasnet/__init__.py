@@ -12,11 +12,13 @@ __version__ = "0.1.0"
 
 _MODULES = {  # where each public name lives
     "genotype": ("Block", "CellSpec", "Edge", "Genotype"),
-    "catalog": ("NASNET_A",),
+    "catalog": ("AMOEBANET_A", "ENAS", "NASNET_A", "PNASNET_5"),
     "layers": ("Cell", "ScheduledDropPath"),
     "fusion": ("fuse",),
     "zoo": ("NASNet", "NASNetCIFAR", "NASNetLarge", "NASNetMobile", "list_models"),
-    "weights.load": ("load_weights",),
+    "network": ("reset_classifier",),
+    "relatives": ("AmoebaNetA", "ENASMicro", "PNASNetLarge", "PNASNetMobile"),
+    "weights.load": ("load_weights", "save_safetensors"),
     "imagenet": ("decode_predictions", "preprocess_input"),
 }
 _SUBPACKAGES = ("search",)
@@ -26,7 +28,10 @@ __all__ = sorted((*_HOME, *_SUBPACKAGES))
 
 if TYPE_CHECKING:
     from keras_nasnet import search as search
+    from keras_nasnet.catalog import AMOEBANET_A as AMOEBANET_A
+    from keras_nasnet.catalog import ENAS as ENAS
     from keras_nasnet.catalog import NASNET_A as NASNET_A
+    from keras_nasnet.catalog import PNASNET_5 as PNASNET_5
     from keras_nasnet.fusion import fuse as fuse
     from keras_nasnet.genotype import Block as Block
     from keras_nasnet.genotype import CellSpec as CellSpec
@@ -36,7 +41,13 @@ if TYPE_CHECKING:
     from keras_nasnet.imagenet import preprocess_input as preprocess_input
     from keras_nasnet.layers import Cell as Cell
     from keras_nasnet.layers import ScheduledDropPath as ScheduledDropPath
+    from keras_nasnet.network import reset_classifier as reset_classifier
+    from keras_nasnet.relatives import AmoebaNetA as AmoebaNetA
+    from keras_nasnet.relatives import ENASMicro as ENASMicro
+    from keras_nasnet.relatives import PNASNetLarge as PNASNetLarge
+    from keras_nasnet.relatives import PNASNetMobile as PNASNetMobile
     from keras_nasnet.weights.load import load_weights as load_weights
+    from keras_nasnet.weights.load import save_safetensors as save_safetensors
     from keras_nasnet.zoo import NASNet as NASNet
     from keras_nasnet.zoo import NASNetCIFAR as NASNetCIFAR
     from keras_nasnet.zoo import NASNetLarge as NASNetLarge

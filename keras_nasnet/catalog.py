@@ -35,9 +35,71 @@ NASNET_A = Genotype(
     ),
 )
 
-GENOTYPES = {"NASNET_A": NASNET_A}
+# Liu et al. 2018 (arXiv:1712.00559), figure 1 on the left; as listed in slim's pnasnet.py.
+_PNASNET_5 = _cell(
+    (("separable_5x5", P), ("max_pool_3x3", P)),
+    (("separable_7x7", H), ("max_pool_3x3", H)),
+    (("separable_5x5", H), ("separable_3x3", H)),
+    (("separable_3x3", 4), ("max_pool_3x3", H)),
+    (("separable_3x3", P), ("identity", H)),
+    output=(2, 3, 4, 5, 6),
+)
+PNASNET_5 = Genotype(name="PNASNet-5", normal=_PNASNET_5, reduction=_PNASNET_5)
 
-# Settings of slim's nasnet.py; the published figures are the paper's tables 1 and 2.
+# Real et al. 2019 (arXiv:1802.01548), figure 5; as listed under `amoeba_net_a` in model_specs.py
+# of the authors' code (tensorflow/tpu, models/official/amoeba_net).
+AMOEBANET_A = Genotype(
+    name="AmoebaNet-A",
+    normal=_cell(
+        (("average_pool_3x3", H), ("max_pool_3x3", H)),
+        (("separable_3x3", P), ("identity", P)),
+        (("identity", H), ("average_pool_3x3", P)),
+        (("separable_3x3", H), ("separable_5x5", 2)),
+        (("average_pool_3x3", 5), ("separable_3x3", H)),
+        output=(1, 3, 4, 6),
+    ),
+    reduction=_cell(
+        (("separable_3x3", P), ("average_pool_3x3", H)),
+        (("max_pool_3x3", H), ("separable_7x7", 2)),
+        (("max_pool_3x3", P), ("max_pool_3x3", H)),
+        (("separable_3x3", 4), ("bottleneck_1x7_7x1", H)),
+        (("average_pool_3x3", P), ("separable_7x7", H)),
+        output=(2, 3, 4, 5, 6),
+    ),
+)
+
+# Pham et al. 2018 (arXiv:1802.03268), the micro search's cell: `fixed_arc` in
+# scripts/cifar10_micro_final.sh of the authors' code (melodyguan/enas), whose state 0 is the
+# previous and whose state 1 is the current one.
+ENAS = Genotype(
+    name="ENAS",
+    normal=_cell(
+        (("average_pool_3x3", P), ("separable_3x3", P)),
+        (("identity", P), ("separable_5x5", P)),
+        (("identity", P), ("separable_5x5", H)),
+        (("separable_3x3", H), ("separable_5x5", P)),
+        (("average_pool_3x3", P), ("separable_5x5", H)),
+        output=(2, 3, 4, 5, 6),
+    ),
+    reduction=_cell(
+        (("separable_3x3", H), ("separable_3x3", H)),
+        (("max_pool_3x3", P), ("average_pool_3x3", P)),
+        (("separable_5x5", H), ("separable_5x5", 3)),
+        (("separable_3x3", H), ("identity", P)),
+        (("max_pool_3x3", P), ("separable_5x5", H)),
+        output=(2, 4, 5, 6),
+    ),
+)
+
+GENOTYPES = {
+    "NASNET_A": NASNET_A,
+    "PNASNET_5": PNASNET_5,
+    "AMOEBANET_A": AMOEBANET_A,
+    "ENAS": ENAS,
+}
+
+# Settings of slim's nasnet.py and pnasnet.py; the published figures are the paper's tables 1
+# and 2.
 MODELS = {
     "NASNetMobile": NASNetConfig(NASNET_A, num_cells=4, penultimate_filters=1056, input_size=224),
     "NASNetLarge": NASNetConfig(
@@ -56,6 +118,30 @@ MODELS = {
         stem_multiplier=3,
         batch_norm_momentum=0.9,
         batch_norm_epsilon=1e-5,
+        input_size=32,
+        classes=10,
+    ),
+    "PNASNetMobile": NASNetConfig(
+        PNASNET_5, num_cells=3, penultimate_filters=1080, counts_reduction=True, input_size=224
+    ),
+    "PNASNetLarge": NASNetConfig(
+        PNASNET_5,
+        num_cells=4,
+        penultimate_filters=4320,
+        stem_multiplier=3,
+        counts_reduction=True,
+        input_size=331,
+    ),
+    # N = 6 and F = 190 in table 2 of Real et al. 2019; the rest as in amoeba_net_model.py.
+    "AmoebaNetA": NASNetConfig(AMOEBANET_A, num_cells=6, penultimate_filters=3040, input_size=331),
+    # The settings of cifar10_micro_final.sh.
+    "ENASMicro": NASNetConfig(
+        ENAS,
+        num_cells=5,
+        penultimate_filters=720,
+        stem="cifar",
+        stem_multiplier=3,
+        batch_norm_momentum=0.9,
         input_size=32,
         classes=10,
     ),

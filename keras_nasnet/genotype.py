@@ -24,7 +24,8 @@ class Edge:
     """One operation on one state.
 
     Args:
-        op: str, one of the 13 operations, such as `"separable_5x5"` or `"identity"`.
+        op: str, a key of `keras_nasnet.operation.OPERATIONS`, such as `"separable_5x5"` or
+            `"identity"`.
         source: int. 0 is the current state, 1 the previous state, `2 + i` the result of block `i`.
     """
 

@@ -120,3 +120,36 @@ def build(
     if not head:
         return keras.Model(sources, x, name=name)
     return AuxiliaryModel(sources, [x, head(head_inputs)], name=name)
+
+
+def reset_classifier(model, classes) -> keras.Model:
+    """The same network with a new classifier, as for training on other classes.
+
+    All other layers are the model's own, with their weights; of an auxiliary head, whose last
+    layer is a classifier too, the rest is kept.
+
+    Args:
+        model: `keras.Model`, a network of this package with its classifier.
+        classes: int >= 1.
+
+    Returns:
+        `keras.Model` that shares its layers with `model`.
+
+    Raises:
+        ValueError: if `classes` is no such number, or the model has no classifier.
+    """
+    if type(classes) is not int or classes < 1:
+        raise ValueError(f"classes: wanted an integer of at least 1, got {classes!r}")
+    layers_by_name = {layer.name: layer for layer in model.layers}
+    if CLASSIFIER not in layers_by_name:
+        raise ValueError(f"{model.name} has no classifier, a layer named {CLASSIFIER}")
+    old = layers_by_name[CLASSIFIER]
+    x = layers.Dense.from_config(old.get_config() | {"units": classes})(old.input)
+    if AUXILIARY not in layers_by_name:
+        return keras.Model(model.input, x, name=model.name)
+    old = layers_by_name[AUXILIARY]
+    head = AuxiliaryHead.from_config(old.get_config() | {"classes": classes})
+    outputs = [x, head(old.input)]
+    for part in ("projection", "full_map"):
+        getattr(head, part).set_weights(getattr(old, part).get_weights())
+    return AuxiliaryModel(model.input, outputs, name=model.name)

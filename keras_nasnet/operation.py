@@ -23,6 +23,8 @@ class Step(Protocol):
     @property
     def strides(self) -> Size: ...
 
+    def output_channels(self, channels: int, filters: int) -> int: ...
+
     def num_params(self, channels: int, filters: int) -> int:
         """Weights, batch normalization's moving statistics among them."""
 
@@ -39,14 +41,19 @@ class Convolution:
     dilation_rate: int = 1
     separable: bool = False
     relu: bool = True
+    divisor: int = 1  # of the operation's filters, where the convolution has fewer
+
+    def output_channels(self, channels: int, filters: int) -> int:
+        return max(filters // self.divisor, 1)
 
     def num_params(self, channels: int, filters: int) -> int:
-        return self._kernel_params(channels, filters) + 4 * filters
+        return self._kernel_params(channels, filters) + 4 * self.output_channels(channels, filters)
 
     def mult_adds(self, channels: int, filters: int, size: Size) -> int:
         return self._kernel_params(channels, filters) * prod(size)
 
     def _kernel_params(self, channels: int, filters: int) -> int:
+        filters = self.output_channels(channels, filters)
         if self.separable:
             return prod(self.kernel_size) * channels + channels * filters
         return prod(self.kernel_size) * channels * filters
@@ -59,6 +66,9 @@ class Pool:
     kind: Literal["average", "max"]
     pool_size: int
     strides: Size = (1, 1)
+
+    def output_channels(self, channels: int, filters: int) -> int:
+        return channels
 
     def num_params(self, channels: int, filters: int) -> int:
         return 0
@@ -74,6 +84,9 @@ class FactorizedReduction:
     relu: bool = True
     strides: Size = (2, 2)
 
+    def output_channels(self, channels: int, filters: int) -> int:
+        return filters
+
     def num_params(self, channels: int, filters: int) -> int:
         return channels * filters + 4 * filters
 
@@ -87,6 +100,9 @@ class Normalization:
 
     per_channel: bool
     strides: Size = (1, 1)
+
+    def output_channels(self, channels: int, filters: int) -> int:
+        return channels
 
     def num_params(self, channels: int, filters: int) -> int:
         return 2 * channels
@@ -103,7 +119,7 @@ def _convolutions(*kernel_sizes: Size) -> tuple[Convolution, ...]:
     return tuple(Convolution(kernel_size) for kernel_size in kernel_sizes)
 
 
-OPERATIONS: dict[str, tuple[Convolution, ...] | Pool] = {
+NASNET_OPERATIONS: dict[str, tuple[Convolution, ...] | Pool] = {
     "identity": (),
     "conv_1x3_3x1": _convolutions((1, 3), (3, 1)),
     "conv_1x7_7x1": _convolutions((1, 7), (7, 1)),
@@ -119,6 +135,15 @@ OPERATIONS: dict[str, tuple[Convolution, ...] | Pool] = {
     "separable_7x7": _separable(7),
 }
 """The paper's 13 operations in its order: a stack of convolutions, or a pool."""
+
+OPERATIONS = NASNET_OPERATIONS | {
+    "bottleneck_1x7_7x1": tuple(
+        Convolution(kernel_size, divisor=divisor)
+        for kernel_size, divisor in (((1, 1), 4), ((1, 7), 4), ((7, 1), 4), ((1, 1), 1))
+    ),
+}
+"""Those, and AmoebaNet's 1x7 then 7x1 with a quarter of the filters (network_utils.py in the
+authors' code, tensorflow/tpu, models/official/amoeba_net)."""
 
 NORMALIZATIONS = {
     "layer_norm": Normalization(per_channel=False),
@@ -136,10 +161,10 @@ are identities with a factorized reduction; no ReLU precedes the second (slim's
 def operation_steps(op: str, channels: int, filters: int, strides: int) -> tuple[Step, ...]:
     """What operation `op` does to an input of `channels` to give `filters` at `strides`.
 
-    Convolutions change channels and stride in the first of them; a factorized pair strides each
-    along its own axis. An identity that has to change either becomes ReLU, 1x1 convolution, batch
-    normalization, and a pool that has to change the channels is followed by a 1x1 convolution
-    and batch normalization with no ReLU (slim's nasnet_utils.py).
+    Convolutions change channels and stride in the first of them; those of a factorized pair
+    stride each along its own axis. An identity that has to change either becomes ReLU, 1x1
+    convolution, batch normalization, and a pool that has to change the channels is followed by a
+    1x1 convolution and batch normalization with no ReLU (slim's nasnet_utils.py).
 
     Args:
         op: a key of `OPERATIONS` or `NORMALIZATIONS`, or a member of `ADJUSTMENTS`.
@@ -165,7 +190,7 @@ def operation_steps(op: str, channels: int, filters: int, strides: int) -> tuple
     if not operation:
         return () if (channels, strides) == (filters, 1) else (Convolution((1, 1), both),)
     first, *rest = operation
-    if first.kernel_size[0] == first.kernel_size[1]:
+    if all(step.kernel_size[0] == step.kernel_size[1] for step in operation):
         return replace(first, strides=both), *rest
     return tuple(
         replace(step, strides=(strides if height > 1 else 1, strides if width > 1 else 1))

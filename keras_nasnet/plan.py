@@ -6,6 +6,7 @@ the height and width of a tensor: so one set of weights serves every input size.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Literal
 
 from keras_nasnet.genotype import (
@@ -20,7 +21,7 @@ from keras_nasnet.genotype import (
 )
 
 NUM_STAGES = 3  # normal cells at three resolutions, a reduction cell between them
-POOL_PADDINGS = ("same", "zeros")
+POOL_PADDINGS = ("same", "zeros", "average_zeros")
 MIN_INPUT_SIZE = 32
 DROP_PATH_SCHEDULES = {  # what each multiplies the rate by
     "linear": ("depth", "step"),  # Zoph et al. 2018, section 4
@@ -29,7 +30,7 @@ DROP_PATH_SCHEDULES = {  # what each multiplies the rate by
     "constant": (),
 }
 
-PoolPadding = Literal["same", "zeros"]
+PoolPadding = Literal["same", "zeros", "average_zeros"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +41,17 @@ class NASNetConfig:
         genotype: the two cells.
         num_cells: int >= 1. N, the normal cells of each of the three stages.
         penultimate_filters: int. Channels of the last cell's output; a multiple of
-            `filters_multiple`.
+            `filters_multiple`, and with the ImageNet stem at least four times that.
         stem: `"imagenet"` (3x3 convolution with stride 2, two reduction cells) or `"cifar"`
             (3x3 convolution with stride 1).
         stem_multiplier: int >= 1. Filters of the stem's convolution, in multiples of 32 with the
             ImageNet stem and of `filters` with the CIFAR stem (slim nasnet.py).
         skip_reduction: bool. Whether the first normal cell after a reduction cell takes as its
             previous state the cell before the reduction's input, rather than that input.
-        pool_padding: `"same"` (slim) or `"zeros"` (keras.applications), how pooling with stride
-            2 treats the border.
+        counts_reduction: bool. Whether the reduction cell before a stage is one of its `num_cells`
+            (Liu et al. 2018), rather than one more.
+        pool_padding: `"same"` (slim), `"zeros"` (keras.applications) or `"average_zeros"` (timm),
+            how pooling with stride 2 treats the border.
         batch_norm_momentum: float in [0, 1).
         batch_norm_epsilon: float > 0.
         input_size: int. Default height and width.
@@ -64,6 +67,7 @@ class NASNetConfig:
     stem: Literal["imagenet", "cifar"] = "imagenet"
     stem_multiplier: int = 1
     skip_reduction: bool = False
+    counts_reduction: bool = False
     pool_padding: PoolPadding = "same"
     batch_norm_momentum: float = 0.9997  # slim nasnet.py, as the epsilon
     batch_norm_epsilon: float = 1e-3
@@ -92,10 +96,16 @@ class NASNetConfig:
             raise ValueError(f"batch_norm_momentum: wanted [0, 1), got {self.batch_norm_momentum}")
         if not self.batch_norm_epsilon > 0:
             raise ValueError(f"batch_norm_epsilon: wanted > 0, got {self.batch_norm_epsilon}")
+        if self.counts_reduction and self.num_cells < 2:
+            raise ValueError(
+                "num_cells: wanted at least 2 where the reduction cell is one of them, got 1"
+            )
         multiple = self.filters_multiple
-        if self.penultimate_filters % multiple:
+        # The first cell of the ImageNet stem has a quarter of the filters.
+        least = multiple * (4 if self.stem == "imagenet" else 1)
+        if self.penultimate_filters % multiple or self.penultimate_filters < least:
             below = self.penultimate_filters // multiple * multiple
-            nearest = [str(value) for value in (below, below + multiple) if value]
+            nearest = dict.fromkeys(str(max(near, least)) for near in (below, below + multiple))
             raise ValueError(
                 f"penultimate_filters: wanted a multiple of {multiple} for this normal cell and "
                 f"the {self.stem} stem, such as {' or '.join(nearest)}; "
@@ -105,8 +115,7 @@ class NASNetConfig:
     @property
     def filters_multiple(self) -> int:
         """What `penultimate_filters` has to be a multiple of."""
-        # Filters double at both reductions; the ImageNet stem's first cell has a quarter.
-        return output_width(self.genotype.normal) * 4 * (4 if self.stem == "imagenet" else 1)
+        return output_width(self.genotype.normal) * 4  # filters double at both reductions
 
     @property
     def filters(self) -> int:
@@ -266,9 +275,10 @@ def _cell_kinds(
     if config.stem == "imagenet":
         yield "stem_cell_0", "reduction", config.filters // 4
         yield "stem_cell_1", "reduction", config.filters // 2
+    numbers = count()
     for stage in range(NUM_STAGES):
         filters = config.filters * 2**stage
         if stage:
             yield f"reduction_cell_{stage - 1}", "reduction", filters
-        for cell in range(stage * config.num_cells, (stage + 1) * config.num_cells):
-            yield f"cell_{cell:02d}", "normal", filters
+        for _ in range(config.num_cells - (config.counts_reduction and stage > 0)):
+            yield f"cell_{next(numbers):02d}", "normal", filters

@@ -13,6 +13,7 @@ LABELS = {
     "identity": "identity",
     "conv_1x3_3x1": "conv\n1x3, 3x1",
     "conv_1x7_7x1": "conv\n1x7, 7x1",
+    "bottleneck_1x7_7x1": "narrow conv\n1x7, 7x1",
     "dilated_conv_3x3": "dilated\nconv 3x3",
     "average_pool_3x3": "average\npool 3x3",
     "max_pool_3x3": "max\npool 3x3",

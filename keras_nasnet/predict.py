@@ -7,13 +7,15 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_nasnet import layers, zoo  # noqa: F401  layers: so that Keras knows them
+from keras_nasnet import layers  # noqa: F401  so that Keras knows them
 from keras_nasnet.batches import normalize
 from keras_nasnet.catalog import MODELS
 from keras_nasnet.image import UnreadableImageError, load_image
 from keras_nasnet.imagenet import imagenet_classes
+from keras_nasnet.network import CLASSIFIER
 from keras_nasnet.run import MODEL
 from keras_nasnet.train import CONFIG
+from keras_nasnet.zoo import build_model
 
 
 class Classifier:
@@ -67,7 +69,7 @@ class Classifier:
             ValueError: if `source` is none of these or cannot be loaded.
         """
         if source in MODELS:
-            return cls(getattr(zoo, source)(), size=size)
+            return cls(build_model(MODELS[source], source, weights="imagenet"), size=size)
         path = Path(source)
         file = path / MODEL if path.is_dir() else path
         if not file.is_file():
@@ -98,16 +100,31 @@ class Classifier:
             Each of `images`, in order, with a list of class names and probabilities, best first,
             or with the error if it cannot be decoded.
         """
-        images = list(images)
-        batch_size = min(batch_size, len(images))
-        for start in range(0, len(images), batch_size):
-            batch = images[start : start + batch_size]
-            loaded = [self._load(image) for image in batch]
-            good = [pixels for pixels in loaded if isinstance(pixels, np.ndarray)]
-            scores = iter(self._scores(good, batch_size) if good else ())
-            for image, pixels in zip(batch, loaded, strict=True):
-                is_read = isinstance(pixels, np.ndarray)
-                yield image, self._best(next(scores), top) if is_read else pixels
+        for image, scores in self._run(self.model, images, batch_size):
+            is_read = isinstance(scores, np.ndarray)
+            yield image, self._best(scores, top) if is_read else scores
+
+    def features(
+        self, images: Iterable, batch_size=16
+    ) -> Iterator[tuple[object, np.ndarray | UnreadableImageError]]:
+        """What the classifier layer sees of images: the last feature map, averaged.
+
+        Args:
+            images: what `load_image` takes, such as paths.
+            batch_size: int.
+
+        Yields:
+            Each of `images`, in order, with a float32 array `(channels,)`, or with the error if
+            it cannot be decoded.
+
+        Raises:
+            ValueError: if the model is no network of this package.
+        """
+        try:
+            vector = self.model.get_layer(CLASSIFIER).input
+        except ValueError:
+            raise ValueError(f"the model has no layer {CLASSIFIER} to take features from") from None
+        yield from self._run(keras.Model(self.model.input, vector), images, batch_size)
 
     def _load(self, image) -> np.ndarray | UnreadableImageError:
         try:
@@ -115,11 +132,25 @@ class Classifier:
         except UnreadableImageError as error:
             return error
 
-    def _scores(self, images, batch_size) -> np.ndarray:
+    def _run(
+        self, model: keras.Model, images: Iterable, batch_size
+    ) -> Iterator[tuple[object, np.ndarray | UnreadableImageError]]:
+        """Each image with a row of the model's output, or with the error."""
+        images = list(images)
+        batch_size = min(batch_size, len(images))
+        for start in range(0, len(images), batch_size):
+            batch = images[start : start + batch_size]
+            loaded = [self._load(image) for image in batch]
+            good = [pixels for pixels in loaded if isinstance(pixels, np.ndarray)]
+            rows = iter(self._rows(model, good, batch_size) if good else ())
+            for image, pixels in zip(batch, loaded, strict=True):
+                yield image, next(rows) if isinstance(pixels, np.ndarray) else pixels
+
+    def _rows(self, model: keras.Model, images, batch_size) -> np.ndarray:
         batch = normalize(np.stack(images), self.normalization)
         # Always a full batch: a backend compiles once for each size.
         padding = ((0, batch_size - len(batch)), (0, 0), (0, 0), (0, 0))
-        return self.model.predict_on_batch(np.pad(batch, padding))[: len(batch)]
+        return model.predict_on_batch(np.pad(batch, padding))[: len(batch)]
 
     def _best(self, scores, top) -> list[tuple[str, float]]:
         best = np.argsort(-scores, kind="stable")[:top]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from keras_nasnet.operation import Pool, Size, operation_steps, strided_size
+from keras_nasnet.operation import Size, operation_steps, strided_size
 from keras_nasnet.plan import MIN_INPUT_SIZE, CellLayout, NASNetConfig, plan
 
 
@@ -83,6 +83,5 @@ def _count(layout: CellLayout, current_size: Size, previous_size: Size) -> tuple
             size = strided_size(size, step.strides)
             params += step.num_params(channels, layout.filters)
             mult_adds += step.mult_adds(channels, layout.filters, size)
-            if not isinstance(step, Pool):
-                channels = layout.filters
+            channels = step.output_channels(channels, layout.filters)
     return params, mult_adds

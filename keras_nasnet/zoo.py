@@ -2,7 +2,6 @@
 
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 
 import keras
 
@@ -13,6 +12,7 @@ from keras_nasnet.network import build
 from keras_nasnet.plan import MIN_INPUT_SIZE, NASNetConfig
 from keras_nasnet.weights.download import fetch
 from keras_nasnet.weights.load import load_weights
+from keras_nasnet.weights.location import locate
 from keras_nasnet.weights.manifest import PUBLISHED
 
 
@@ -137,9 +137,10 @@ def NASNet(
     Args:
         genotype: `Genotype`, the normal and the reduction cell.
         num_cells: int >= 1, normal cells in each of the three stages.
-        penultimate_filters: int, channels of the last cell's output; a multiple of 16 times the
-            states in the normal cell's output, 4 times with the `"cifar"` stem. Default: as many
-            filters in the cells as NASNetMobile has, or NASNetCIFAR with the `"cifar"` stem.
+        penultimate_filters: int, channels of the last cell's output; a multiple of 4 times the
+            states in the normal cell's output, and at least 16 times with the `"imagenet"` stem.
+            Default: as many filters in the cells as NASNetMobile has, or NASNetCIFAR with the
+            `"cifar"` stem.
         stem: `"imagenet"` (default): 3x3 convolution with stride 2, two reduction cells.
             `"cifar"`: 3x3 convolution with stride 1.
         stem_multiplier: int >= 1. That convolution has 32 times as many filters, default 1; with
@@ -150,9 +151,10 @@ def NASNet(
             size. Default: the size the model is made for (224 for `NASNet`); without top
             `(None, None, 3)`.
         include_top: bool, default True. Whether the network ends with the classifier.
-        weights: None for random ones; the path of a weight file, see `load_weights`; or, for
-            `NASNetMobile` and `NASNetLarge`, `"imagenet"` (their default), which downloads the
-            published file to Keras's cache folder.
+        weights: None for random ones; the path of a weight file or its name on the Hugging Face
+            hub, see `load_weights`; or, for `NASNetMobile` and `NASNetLarge`, `"imagenet"` (their
+            default), which downloads the published file to Keras's cache folder. For images of
+            other than three channels the kernel of the stem is summed, or repeated and scaled.
         input_tensor: Keras tensor to build on, in place of a new input.
         pooling: without top, None (default) for the feature map `(batch, height, width,
             penultimate_filters)`, `"avg"` or `"max"` for a vector `(batch, penultimate_filters)`.
@@ -173,8 +175,8 @@ def NASNet(
             `predict`, `evaluate` and exports are without it.
         dropout_rate: float in [0, 1), default 0. Before the classifier; 0.5 in the paper.
         pool_padding: `"same"` (default) as the authors' code, `"zeros"` as keras.applications,
-            which counts zeros at the border of pools with stride 2. Published weights were
-            trained with `"same"`.
+            which counts zeros at the border of pools with stride 2, `"average_zeros"` as timm,
+            which counts them in averages alone. Published weights were trained with `"same"`.
         batch_norm_momentum: float in [0, 1). Default: the published value, 0.9997 (0.9 with the
             `"cifar"` stem), whose statistics need thousands of steps to move.
 
@@ -185,7 +187,7 @@ def NASNet(
     Raises:
         ValueError: if an argument is out of range or a weight file does not fit.
         FileNotFoundError: if `weights` is the path of no file.
-        ConnectionError: if published weights cannot be downloaded.
+        ConnectionError: if weights cannot be downloaded.
 
     Reference:
         Zoph et al. 2018, arXiv:1707.07012, section 3 and appendix A.
@@ -248,11 +250,8 @@ def build_model(
     if weights == "imagenet" and (published_as, include_top) not in PUBLISHED:
         raise ValueError(
             'weights: "imagenet" is published for NASNetMobile and NASNetLarge only; '
-            "allowed here are None and the path of a file"
-        )
-    if weights not in (None, "imagenet") and not Path(weights).is_file():
-        raise FileNotFoundError(
-            f"weights: {weights} is no file; allowed are None, 'imagenet' and the path of one"
+            "allowed here are None, the path of a file and a name such as "
+            "hf://timm/pnasnet5large.tf_in1k"
         )
     if pooling not in (None, "avg", "max"):
         raise ValueError(f"pooling: {pooling!r} is not known; allowed are None, 'avg', 'max'")
@@ -270,6 +269,8 @@ def build_model(
     image = _image(config, input_shape, include_top, input_tensor)
     if weights == "imagenet":
         weights = fetch(PUBLISHED[published_as, include_top and not other_classes])
+    elif weights is not None:
+        weights = locate(weights)
     with skip_initialization() if weights else nullcontext():
         model = build(
             config,
@@ -286,7 +287,7 @@ def build_model(
             name=name,
         )
     if weights:
-        load_weights(model, weights, new_classifier=other_classes)
+        load_weights(model, weights, new_classifier=other_classes, adapt_channels=True)
     return model
 
 

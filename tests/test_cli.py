@@ -43,7 +43,8 @@ def test_info_of_a_genotype(capsys, tmp_path):
 
 
 def test_help_teaches(capsys):
-    for arguments in ([], ["info"], ["plot"], ["train"], ["recipes"], ["predict"], ["search"]):
+    commands = ["info", "plot", "train", "recipes", "predict", "embed", "search", "list", "convert"]
+    for arguments in ([], *([name] for name in commands)):
         status, out, _ = run(capsys, *arguments, "--help")
         assert status == 0
         assert "example:" in out or not arguments
@@ -60,7 +61,7 @@ TRAIN = ["train", "--data", "digits", "--out", "{tmp}/run"]
         (["info", "NASNetMobile", "--input-size", "20"], "at least 32 x 32, got 20 x 20"),
         (["info", "NASNetMobile", "--input-size", "a"], "wanted N or HEIGHTxWIDTH, got 'a'"),
         (["info", "NASNetMobile", "--stem", "cifar"], "--stem is for genotypes"),
-        (["info", "NASNetMobile", "--penultimate-filters", "100"], "96 or 192"),
+        (["info", "NASNetMobile", "--penultimate-filters", "100"], "96 or 120"),
         (["train", "--data", "nowhere", "--out", "{tmp}/run"], "nowhere is no folder"),
         (["train", "--data", "digits", "--out", "{tmp}"], "is there already; name a new folder"),
         (["train", "--out", "{tmp}/run"], "--data: say what to train on"),

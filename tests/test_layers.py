@@ -41,6 +41,10 @@ def reference_operation(op, x, w, filters, strides):
     if op in ("conv_1x3_3x1", "conv_1x7_7x1"):
         x = reference.unit(x, w / "convolution_0", EPSILON, (1, strides))
         return reference.unit(x, w / "convolution_1", EPSILON, (strides, 1))
+    if op == "bottleneck_1x7_7x1":
+        for i, stride in enumerate(((1, 1), (1, strides), (strides, 1), (1, 1))):
+            x = reference.unit(x, w / f"convolution_{i}", EPSILON, stride)
+        return x
     return reference.unit(x, w / "convolution_0", EPSILON, both)
 
 

@@ -6,10 +6,14 @@ import pytest
 from conftest import images, randomize, relative_difference
 from test_genotype import random_genotype
 
-from keras_nasnet.catalog import MODELS, NASNET_A, network_of
+from keras_nasnet.catalog import AMOEBANET_A, ENAS, MODELS, NASNET_A, PNASNET_5, network_of
 from keras_nasnet.network import build
+from keras_nasnet.operation import Pool, operation_steps
 from keras_nasnet.plan import NASNetConfig, plan
 from keras_nasnet.summary import summarize
+
+STEMS = ("imagenet", "cifar")
+RELATIVES = (PNASNET_5, AMOEBANET_A, ENAS)
 
 
 def totals(config, **options):
@@ -27,8 +31,55 @@ def test_published_counts():
     assert totals(MODELS["NASNetLarge"])[1] == pytest.approx(23.8e9, rel=0.01)
 
 
+def trainable(config):
+    """Parameters without moving statistics, as timm and the papers count."""
+    params = totals(config)[0]
+    # Every batch normalization has as many statistics as weights.
+    stages = [
+        (step.output_channels(stage.channels, placement.layout.filters))
+        for placement in plan(config)
+        for stage in placement.layout.stages
+        for step in operation_steps(
+            stage.op, stage.channels, placement.layout.filters, stage.strides
+        )
+        if not isinstance(step, Pool)
+    ]
+    return params - 2 * (config.stem_filters + sum(stages))
+
+
+@pytest.mark.parametrize(
+    "name, millions, mult_adds",
+    [  # Liu et al. 2018, tables 4 and 5; Real et al. 2019, table 2
+        ("PNASNetMobile", 5.1, 588e6),
+        ("PNASNetLarge", 86.1, 25.0e9),
+        ("AmoebaNetA", 86.7, 23.1e9),
+    ],
+)
+def test_published_counts_of_the_relatives(name, millions, mult_adds):
+    config = MODELS[name]
+    assert round(trainable(config) / 1e6, 1) == millions
+    assert totals(config)[1] == pytest.approx(mult_adds, rel=0.005)
+
+
+def test_pnasnet_large_has_the_parameters_that_timm_counts():
+    assert trainable(MODELS["PNASNetLarge"]) == 86_057_668
+    assert trainable(MODELS["NASNetLarge"]) == 88_753_150
+
+
+def test_a_reduction_cell_may_be_one_of_its_stage():
+    names = [placement.name for placement in plan(MODELS["PNASNetLarge"])]
+    assert names[2:] == [
+        *(f"cell_0{i}" for i in range(4)),
+        "reduction_cell_0",
+        *(f"cell_0{i}" for i in range(4, 7)),
+        "reduction_cell_1",
+        *(f"cell_0{i}" for i in range(7, 10)),
+    ]
+
+
 def test_depth_counts_the_stem_cells():
-    for name, cells in (("NASNetMobile", 16), ("NASNetLarge", 22), ("NASNetCIFAR", 20)):
+    published = (("NASNetMobile", 16), ("NASNetLarge", 22), ("NASNetCIFAR", 20))
+    for name, cells in (*published, ("PNASNetLarge", 14), ("PNASNetMobile", 11)):
         ratios = [placement.depth_ratio for placement in plan(MODELS[name])]
         assert len(ratios) == cells
         assert ratios[0] == pytest.approx(1 / cells)
@@ -43,15 +94,20 @@ def test_large_skips_the_input_of_a_reduction():
         assert after.layout.previous_strides == 2
 
 
-@pytest.mark.parametrize("stem", ["imagenet", "cifar"])
-@pytest.mark.parametrize("seed", range(3))
-def test_plan_is_the_built_model(stem, seed):
-    """Parameters and shapes; a random genotype, some with concat and inputs in the output."""
-    genotype = random_genotype(seed)
-    config = network_of(genotype, stem, num_cells=1, classes=7)
-    config = network_of(
-        genotype, stem, num_cells=1, classes=7, penultimate_filters=config.filters_multiple * 2
-    )
+@pytest.mark.parametrize(
+    "genotype, stem, counts_reduction",
+    [
+        *((random_genotype(seed), stem, False) for seed in range(3) for stem in STEMS),
+        *((genotype, STEMS[i % 2], i == 0) for i, genotype in enumerate(RELATIVES)),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_plan_is_the_built_model(genotype, stem, counts_reduction):
+    """Parameters and shapes; random genotypes, some with concat and inputs in the output."""
+    settings = {"num_cells": 2 if counts_reduction else 1, "counts_reduction": counts_reduction}
+    config = network_of(genotype, stem, classes=7, **settings)
+    filters = config.filters_multiple * (6 if genotype in RELATIVES else 8)
+    config = network_of(genotype, stem, classes=7, penultimate_filters=filters, **settings)
     model = build(config, keras.Input((37, 64, 3)))
     rows = summarize(config, (37, 64))
     layers = {layer.name: layer for layer in model.layers}
@@ -61,7 +117,8 @@ def test_plan_is_the_built_model(stem, seed):
             assert layers[row.name].output.shape == (None, *row.size, row.channels)
     # Shapes come from the plan: that the tensors have them is seen by computing.
     randomize(model)
-    assert np.isfinite(model.predict(images(1, 37, 64, 3), verbose=0)).all()
+    result = model(images(1, 37, 64, 3), training=False)
+    assert np.isfinite(keras.ops.convert_to_numpy(result)).all()
 
 
 @pytest.mark.every_backend
@@ -80,10 +137,11 @@ def test_any_size_is_the_static_size():
 BAD = [
     ({"num_cells": 0}, "num_cells.*got 0"),
     ({"num_cells": 2.5}, "num_cells.*2.5"),
-    ({"penultimate_filters": 100}, "multiple of 96.*96 or 192.*got 100"),
+    ({"penultimate_filters": 100}, "multiple of 24.*96 or 120.*got 100"),
     ({"penultimate_filters": 90}, "such as 96; got 90"),
     ({"stem": "mnist"}, "'mnist' is not known; allowed are imagenet, cifar"),
-    ({"pool_padding": "valid"}, "'valid' is not known; allowed are same, zeros"),
+    ({"pool_padding": "valid"}, "'valid' is not known; allowed are same, zeros, average_zeros"),
+    ({"counts_reduction": True}, "num_cells: wanted at least 2"),
     ({"batch_norm_momentum": 1.0}, "batch_norm_momentum.*1.0"),
     ({"batch_norm_epsilon": 0}, "batch_norm_epsilon.*0"),
 ]

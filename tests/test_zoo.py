@@ -214,7 +214,10 @@ def test_bad_arguments_are_named(options, message):
 
 
 def test_list_models():
-    assert keras_nasnet.list_models() == ["NASNetMobile", "NASNetLarge", "NASNetCIFAR"]
+    names = keras_nasnet.list_models()
+    assert names[:3] == ["NASNetMobile", "NASNetLarge", "NASNetCIFAR"]
+    assert names[3:] == ["PNASNetMobile", "PNASNetLarge", "AmoebaNetA", "ENASMicro"]
+    assert all(callable(getattr(keras_nasnet, name)) for name in names)
 
 
 @pytest.mark.slow
@@ -226,6 +229,10 @@ def test_list_models():
         ("NASNetLarge", True, 88_949_818),
         ("NASNetLarge", False, 84_916_818),
         ("NASNetCIFAR", True, 3_383_786),
+        ("PNASNetMobile", True, 5_098_151),
+        ("PNASNetLarge", True, 86_234_656),
+        ("AmoebaNetA", True, 86_908_673),
+        ("ENASMicro", True, 3_795_526),
     ],
 )
 def test_parameters_of_the_built_models(name, include_top, params):

@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 
-from keras_nasnet.cli import info, plot, predict, recipes, search, train
+from keras_nasnet.cli import convert, embed, info, list, plot, predict, recipes, search, train
 
 
 def main(arguments=None) -> int:
@@ -35,6 +35,6 @@ def _parser() -> argparse.ArgumentParser:
         epilog="The backend is Keras's: KERAS_BACKEND=tensorflow, jax or torch.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (info, plot, train, recipes, predict, search):
+    for module in (info, plot, train, recipes, predict, embed, search, list, convert):
         module.add(commands)
     return parser

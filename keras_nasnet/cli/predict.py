@@ -4,8 +4,8 @@ import sys
 
 from rich.table import Table
 
-from keras_nasnet.catalog import MODELS
 from keras_nasnet.cli.arguments import choose_backend, command, console, size
+from keras_nasnet.weights.manifest import PUBLISHED
 
 
 def add(commands):
@@ -20,7 +20,7 @@ def add(commands):
         "model",
         metavar="MODEL",
         help=f"a run folder, a .keras file, or with ImageNet's weights "
-        f"{' or '.join(name for name in MODELS if MODELS[name].classes == 1000)}",
+        f"{' or '.join(dict.fromkeys(name for name, _ in PUBLISHED))}",
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image file")
     parser.add_argument("--top", type=int, default=5, help="classes an image; default: %(default)s")

@@ -24,7 +24,7 @@ class Cell(keras.layers.Layer):
             the current and previous state have the stride.
         previous_strides: 2 if the previous state has twice the height and width of the current
             one, 1 (default) if it has the same.
-        pool_padding: `"same"` (default) or `"zeros"`, see `Pool`.
+        pool_padding: `"same"` (default), `"zeros"` or `"average_zeros"`, see `Pool`.
         batch_norm_momentum: float, default 0.9997.
         batch_norm_epsilon: float, default 1e-3.
         drop_path: `ScheduledDropPath` of the output of every operation that is no identity, or

@@ -126,6 +126,7 @@ class _Product(NamedTuple):
 
     value: int
     channels: int
+    filters: int
     unit: tuple[str, int]
     kernel: str
 
@@ -199,13 +200,13 @@ class _Program:
                 value = self._value(name, operation.call, value)
             else:
                 value = self._unit((name, index), step, value, channels)
-                channels = filters
+            channels = step.output_channels(channels, filters)
         return value
 
     def _unit(self, unit, step, value, channels):
         if step.relu:
             value = self._value("relu", ops.relu, value)
-        filters = self.cell.filters
+        filters = step.output_channels(channels, self.cell.filters)
         if isinstance(step, FactorizedReductionStep):
             half = filters // 2
             function = partial(
@@ -225,9 +226,10 @@ class _Program:
                 strides=step.strides,
                 dilation_rate=step.dilation_rate,
             )
-            return _Product(self._value(unit, function, value), channels, unit, "pointwise_kernel")
+            value = self._value(unit, function, value)
+            return _Product(value, channels, filters, unit, "pointwise_kernel")
         if step.kernel_size == step.strides == (1, 1):
-            return _Product(value, channels, unit, "kernel")
+            return _Product(value, channels, filters, unit, "kernel")
         kernel = self._weight((*step.kernel_size, channels, filters), (unit, "kernel"))
         function = partial(
             convolve,
@@ -243,7 +245,7 @@ class _Program:
 
     def _pointwise(self, *products):
         """The sum of 1x1 convolutions as one, of their concatenated inputs."""
-        filters = self.cell.filters
+        filters = products[0].filters
         channels = sum(product.channels for product in products)
         kernel_sources = [(product.unit, product.kernel) for product in products]
         bias_sources = [(product.unit, "bias") for product in products]

@@ -197,7 +197,8 @@ class Pool(layers.Layer):
         strides: int or pair of int, default 1.
         pool_padding: what lies beyond the border where strides are not 1. `"same"` (default):
             nothing, so averages are taken over fewer pixels (slim). `"zeros"`: zeros, which
-            count in averages and maxima (keras.applications).
+            count in averages and maxima (keras.applications). `"average_zeros"`: zeros in
+            averages, nothing in maxima (timm).
 
     Call arguments:
         inputs: float tensor `(batch, height, width, channels)`.
@@ -216,7 +217,8 @@ class Pool(layers.Layer):
     def call(self, inputs):
         if self.strides == (1, 1):
             return self._pool(inputs, "same")
-        if self.pool_padding == "zeros":
+        zeros = ("zeros", f"{self.kind}_zeros")
+        if self.pool_padding in zeros:
             return self._pool(self._pad_zeros(inputs), "valid")
         if self.kind == "average" and keras.config.backend() == "torch":
             # Keras's "same" there repeats the pixels of the border: divide by how many are real.
@@ -250,14 +252,14 @@ class Pool(layers.Layer):
 
 @register
 class Operation(_Unit):
-    """One of the 13 operations of the search space, with whatever its input makes necessary.
+    """One of the operations of `keras_nasnet.operation`, with whatever its input makes necessary.
 
     Args:
         op: str, a key of `keras_nasnet.operation.OPERATIONS` such as `"separable_5x5"` or of
             `NORMALIZATIONS`, or a member of `ADJUSTMENTS`.
         filters: int, output channels.
         strides: 1 (default) or 2.
-        pool_padding: `"same"` (default) or `"zeros"`, see `Pool`.
+        pool_padding: `"same"` (default), `"zeros"` or `"average_zeros"`, see `Pool`.
         batch_norm_momentum, batch_norm_epsilon: floats, as in `keras.layers.BatchNormalization`.
 
     Call arguments:
@@ -311,8 +313,11 @@ class Operation(_Unit):
                 **self.batch_norm_settings,
             )
         kind = "separable" if step.separable else "convolution"
+        settings = asdict(step)
+        filters = step.output_channels(None, self.filters)
+        del settings["divisor"]
         return ConvolutionUnit(
-            self.filters, **asdict(step), name=f"{kind}_{index}", **self.batch_norm_settings
+            filters, **settings, name=f"{kind}_{index}", **self.batch_norm_settings
         )
 
     def call(self, inputs, training=None):

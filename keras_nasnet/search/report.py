@@ -147,6 +147,13 @@ def _draw_sizes(figure, leaders):
 def _draw_operations(figure, trials):
     """Shares of the operations in the cells tried, over the last trials each."""
     genotypes = [Genotype.from_json(row["genotype"]) for row in trials]
+    tried = {
+        edge.op
+        for genotype in genotypes
+        for block in (*genotype.normal.blocks, *genotype.reduction.blocks)
+        for edge in (block.left, block.right)
+    }
+    operations = [op for op in OPERATIONS if op in tried]
     numbers = np.arange(1, len(trials) + 1)
     panels = figure.subplots(2, 1, sharex=True)
     colors = import_optional("matplotlib", "search").colormaps["tab20"].colors
@@ -159,14 +166,14 @@ def _draw_operations(figure, trials):
                         for block in getattr(genotype, kind).blocks
                         for edge in (block.left, block.right)
                     )
-                    for op in OPERATIONS
+                    for op in operations
                 ]
                 for genotype in genotypes
             ]
         )
         means = np.array([part.mean(0) for part in _recent(counts)])
         shares = means / means.sum(1, keepdims=True)
-        axes.stackplot(numbers, shares.T, labels=list(OPERATIONS), colors=colors)
+        axes.stackplot(numbers, shares.T, labels=operations, colors=colors)
         axes.set(title=f"{kind} cell", ylim=(0, 1), xlim=(1, max(2, len(trials))))
         axes.set_ylabel(f"share of the last {RECENT}")
     panels[1].set_xlabel("trial")

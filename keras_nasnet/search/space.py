@@ -5,7 +5,7 @@ from itertools import permutations, product
 from typing import overload
 
 from keras_nasnet.genotype import COMBINERS, Block, CellSpec, Edge, Genotype, loose_ends
-from keras_nasnet.operation import OPERATIONS
+from keras_nasnet.operation import NASNET_OPERATIONS, OPERATIONS
 
 Decision = tuple[str, int]
 Choices = tuple[int, ...]
@@ -38,7 +38,7 @@ class SearchSpace(Sequence[Decision]):
     def __init__(
         self,
         num_blocks: int = 5,
-        operations: Sequence[str] = tuple(OPERATIONS),
+        operations: Sequence[str] = tuple(NASNET_OPERATIONS),
         combiners: Sequence[str] = ("add", "concat"),
     ) -> None:
         if type(num_blocks) is not int or num_blocks < 1:

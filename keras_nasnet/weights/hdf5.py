@@ -4,10 +4,7 @@ Two layouts: legacy (Keras 1 and 2: an attribute `layer_names`, and for each lay
 `weight_names`), and that of Keras 3 (`layers/.../vars/0`, names of layers as attributes).
 """
 
-import io
-import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count, takewhile
 
@@ -30,37 +27,12 @@ class WeightFile:
     legacy: bool
 
 
-@contextmanager
-def open_weights(path) -> Iterator[WeightFile]:
-    """Opens a legacy `.h5`, a `.weights.h5` or a `.keras` file, recognised by content.
-
-    Args:
-        path: of the file.
-
-    Yields:
-        `WeightFile`, good as long as the context lasts.
+def read_weights(file: h5py.File) -> WeightFile:
+    """The datasets of an open file.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: naming the file, if it is none of these, or for whatever goes wrong within
-            the context: h5py has many exceptions for damaged files.
+        ValueError: if it holds links to other files or has neither layout.
     """
-    with open(path, "rb") as stream:
-        try:
-            source = _unzip(stream) if zipfile.is_zipfile(stream) else path
-            with h5py.File(source, "r") as file:
-                yield _weight_file(file)
-        except Exception as error:
-            reason = error.args[0] if error.args else type(error).__name__
-            raise ValueError(f"{path} cannot be loaded: {reason}") from error
-
-
-def _unzip(stream) -> io.BytesIO:
-    with zipfile.ZipFile(stream) as archive:
-        return io.BytesIO(archive.read("model.weights.h5"))
-
-
-def _weight_file(file: h5py.File) -> WeightFile:
     link = file.id.links.visit(_link_to_elsewhere, info=True)
     if link is not None:
         raise ValueError(f"{link} is a link to elsewhere")

@@ -1,57 +1,139 @@
 """All or nothing: every array of a file is read and checked before a variable changes."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 
-from keras_nasnet.weights import keras_applications
+from keras_nasnet.atomic import replace_file
+from keras_nasnet.network import AUXILIARY, CLASSIFIER
+from keras_nasnet.weights import keras_applications, slim, timm
+from keras_nasnet.weights.array import Array, Pairs
 from keras_nasnet.weights.download import matches
-from keras_nasnet.weights.hdf5 import WeightFile, open_weights
+from keras_nasnet.weights.formats import NamedArrays, open_weights
+from keras_nasnet.weights.hdf5 import WeightFile
+from keras_nasnet.weights.location import locate
 
-CLASSIFIER = "predictions"
-OF_TRAINING = ("auxiliary", "training_step")  # a file or a model may lack them
+OF_TRAINING = (AUXILIARY, "training_step")  # a file or a model may lack them
+STEM = "stem/kernel"
+RGB = 3
 
 log = logging.getLogger(__name__)
 
 
-def load_weights(model: keras.Model, path, *, file_hash=None, new_classifier=False) -> None:
-    """Loads a weight file into a NASNet of this package.
+def load_weights(
+    model: keras.Model,
+    path,
+    *,
+    file_hash=None,
+    new_classifier=False,
+    adapt_channels=False,
+    raw=False,
+) -> None:
+    """Loads a weight file into a network of this package.
 
     Recognised by content, not by name: this package's models as Keras saves them (`.weights.h5`,
-    `.keras`), and keras.applications' NASNetMobile and NASNetLarge, with or without top (legacy
-    `.h5`, whole or weights only, and the `.weights.h5` and `.keras` of Keras 3). A model without
-    classifier leaves the file's out. The auxiliary head and the training step are loaded where
-    file and model have them, and left as they are otherwise.
+    `.keras`) and as `save_safetensors` does; keras.applications' NASNetMobile and NASNetLarge
+    (legacy `.h5`, whole or weights only, and the `.weights.h5` and `.keras` of Keras 3); the
+    TensorFlow checkpoints of the authors' code, slim; and the state dicts of timm's and Cadene's
+    networks (`.safetensors`, `.pth`). All with or without classifier; a background class, which
+    makes 1001 of ImageNet's, is left out. A model without classifier leaves the file's out. The
+    auxiliary head and the training step are loaded where file and model have them, and left as
+    they are otherwise.
 
     Args:
         model: from `NASNetMobile` and the other factories.
-        path: str or `Path` of the file.
-        file_hash: hexadecimal MD5 or SHA-256 that the file must have, or None.
+        path: str or `Path` of the file, of a checkpoint with or without `.index`; or a name on
+            the Hugging Face hub, `"hf://timm/nasnetalarge.tf_in1k"`.
+        file_hash: hexadecimal MD5 or SHA-256 that the file must have, or None. That of a
+            checkpoint's `.index`, which holds checksums of its data.
         new_classifier: bool. If True, a classifier that the file lacks, or has for another number
             of classes, is left as it is and one line is logged. Default False: an error.
+        adapt_channels: bool. If True, the stem's kernel of a file for RGB is made one for the
+            model's number of channels: summed for one, repeated and scaled for others, as timm
+            does it. Default False: another number of channels is an error.
+        raw: bool. If True, a checkpoint's weights themselves are loaded where it has moving
+            averages of them; default False.
 
     Raises:
         FileNotFoundError: if there is no such file.
+        ConnectionError: if it cannot be had from the hub.
         ValueError: if the file has another hash, is damaged or foreign, or does not fit; the
             message names the layer, what came and what was wanted. The model is as it was.
     """
-    path = Path(path)
+    path = locate(path)
     if file_hash is not None and not matches(path, file_hash):
         raise ValueError(f"{path} has not the hash {file_hash}: it is damaged or another file")
     variables = model_variables(model)
+    for name, array in read_file(
+        path, variables, new_classifier, adapt_channels, raw
+    ).arrays.items():
+        variables[name].assign(array)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The checked arrays of a file.
+
+    Args:
+        arrays: by the path of our variable.
+        names: the file's, by that path.
+        skipped: names of what is left out, by the reason.
+    """
+
+    arrays: dict[str, np.ndarray]
+    names: dict[str, str]
+    skipped: dict[str, list[str]]
+
+
+def read_file(
+    path: Path, variables, new_classifier=False, adapt_channels=False, raw=False
+) -> Reading:
+    """Reads and checks a file for the variables of a model, which stay as they are.
+
+    Args:
+        path: as `locate` returns it.
+        variables: as `model_variables` returns them.
+        new_classifier, adapt_channels, raw: as in `load_weights`.
+
+    Raises:
+        ValueError: as in `load_weights`.
+    """
+    variables = dict(variables)
     with open_weights(path) as file:
-        found = _by_variable(file, variables)
+        pairs = _pairs(file, variables, raw)
+        found = pairs.found
         if not any(name.startswith(f"{CLASSIFIER}/") for name in variables):
-            found = {k: v for k, v in found.items() if not k.startswith(f"{CLASSIFIER}/")}
+            _leave_out(pairs, CLASSIFIER)
         elif new_classifier:
             _leave_classifier(path, variables, found)
-        _leave_parts_of_training(variables, found)
+        _leave_parts_of_training(variables, pairs)
+        if adapt_channels:
+            _adapt_channels(path, variables, found)
         arrays = _check_and_read(variables, found)
-    for name, array in arrays.items():
-        variables[name].assign(array)
+        return Reading(arrays, {key: found[key].name for key in arrays}, pairs.skipped)
+
+
+def save_safetensors(model: keras.Model, path) -> None:
+    """Writes the weights of a model to a safetensors file, by the paths of its variables.
+
+    `load_weights` and `weights=` read it; so does any other reader of safetensors.
+
+    Args:
+        model: a network of this package.
+        path: str or `Path` to write; a file there is replaced once the new one is whole.
+    """
+    from safetensors.numpy import save_file
+
+    arrays = {
+        name: np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
+        for name, variable in model_variables(model).items()
+    }
+    metadata = {"format": "keras_nasnet", "model": model.name}
+    replace_file(Path(path), lambda beside: save_file(arrays, beside, metadata))
 
 
 def model_variables(model: keras.Model) -> dict[str, keras.Variable]:
@@ -67,7 +149,16 @@ def model_variables(model: keras.Model) -> dict[str, keras.Variable]:
     return variables
 
 
-def _by_variable(file: WeightFile, variables) -> dict[str, h5py.Dataset]:
+def _pairs(file: WeightFile | NamedArrays, variables, raw: bool) -> Pairs:
+    """The file's arrays by the paths of our variables."""
+    if isinstance(file, WeightFile):
+        return Pairs(_by_layer(file, variables))
+    if file.layout == "slim":
+        return slim.pair(file.arrays, variables, raw)
+    return timm.pair(file.arrays, variables) if file.layout == "torch" else Pairs(file.arrays)
+
+
+def _by_layer(file: WeightFile, variables) -> dict[str, h5py.Dataset]:
     """The file's datasets by the paths of our variables."""
     own: dict[str, list[str]] = {}
     for path in variables:
@@ -126,6 +217,12 @@ def _pair(layers, paths) -> dict[str, h5py.Dataset]:
     return pairs
 
 
+def _leave_out(pairs: Pairs, part: str) -> None:
+    """Takes a part that the model has not out of what was found."""
+    for key in [key for key in pairs.found if key.startswith(f"{part}/")]:
+        pairs.skip(f"{part}, which the model has not", pairs.found.pop(key).name)
+
+
 def _leave_classifier(path, variables, found) -> None:
     """Takes a classifier that does not fit the model's out of both dictionaries."""
     keys = [key for key in variables if key.startswith(f"{CLASSIFIER}/")]
@@ -137,18 +234,35 @@ def _leave_classifier(path, variables, found) -> None:
             found.pop(key, None)
 
 
-def _leave_parts_of_training(variables, found) -> None:
-    """Takes what only one side has, or for another number of classes, out of both dictionaries."""
+def _leave_parts_of_training(variables, pairs: Pairs) -> None:
+    """Takes out what only one side has, or has for another number of classes or size of image."""
     for part in OF_TRAINING:
         ours, theirs = (
             {key: tuple(value.shape) for key, value in side.items() if key.startswith(f"{part}/")}
-            for side in (variables, found)
+            for side in (variables, pairs.found)
         )
-        if ours != theirs:
+        if not ours or not theirs or (ours.keys() == theirs.keys() and ours != theirs):
             for key in ours:
                 del variables[key]
-            for key in theirs:
-                del found[key]
+            _leave_out(pairs, part)
+
+
+def _adapt_channels(path, variables, found) -> None:
+    """Makes the stem's kernel for RGB one for the model's number of channels."""
+    kernel = found.get(STEM)
+    *size, channels, filters = variables[STEM].shape
+    if channels == RGB or kernel is None or tuple(kernel.shape) != (*size, RGB, filters):
+        return
+    log.warning("%s is for images in RGB: its first kernel is used for %d channels", path, channels)
+
+    def read():  # as timm's adapt_input_conv
+        rgb = np.asarray(kernel)
+        if channels == 1:
+            return rgb.sum(2, keepdims=True)
+        repeats = -(-channels // RGB)
+        return np.tile(rgb, (1, 1, repeats, 1))[:, :, :channels] * (RGB / channels)
+
+    found[STEM] = Array(kernel.name, (*size, channels, filters), read)
 
 
 def _check_and_read(variables, found) -> dict[str, np.ndarray]:

@@ -41,3 +41,66 @@ PUBLISHED = {
         "NASNet-large-no-top.h5", "nasnet_large_no_top.h5", "d81d89dc07e6e56530c4e77faddd61b5"
     ),
 }
+
+APACHE = "Apache-2.0"
+SLIM_URL = "https://storage.googleapis.com/download.tensorflow.org/models/"
+CADENE_URL = "http://data.lip6.fr/cadene/pretrainedmodels/"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedWeights:
+    """Weights that `weights=` takes.
+
+    Args:
+        model: a name of `list_models()`.
+        argument: what `weights=` is given; of what is to be downloaded first, a path.
+        source: whose they are, and the address of what is to be downloaded first.
+        licence: of the weights, or if that is not stated of the code they come with.
+        classes: of the classifier in the file, a background class among them; None for none.
+    """
+
+    model: str
+    argument: str
+    source: str
+    licence: str = APACHE
+    classes: int | None = 1000
+
+
+# Addresses and licences as in keras.applications' nasnet.py, slim's README.md, timm's nasnet.py
+# and pnasnet.py, and Cadene's pretrained-models.pytorch.
+WEIGHTS = (
+    *(
+        PublishedWeights(
+            model,
+            "imagenet",
+            f"keras.applications, {file.base_url}{file.url_name}",
+            classes=1000 if include_top else None,
+        )
+        for (model, include_top), file in PUBLISHED.items()
+    ),
+    PublishedWeights("NASNetLarge", "hf://timm/nasnetalarge.tf_in1k", "timm"),
+    PublishedWeights("PNASNetLarge", "hf://timm/pnasnet5large.tf_in1k", "timm"),
+    *(
+        PublishedWeights(model, "model.ckpt", f"slim, {SLIM_URL}{file}.tar.gz", classes=1001)
+        for model, file in (
+            ("NASNetMobile", "nasnet-a_mobile_04_10_2017"),
+            ("NASNetLarge", "nasnet-a_large_04_10_2017"),
+            ("PNASNetMobile", "pnasnet-5_mobile_2017_12_13"),
+            ("PNASNetLarge", "pnasnet-5_large_2017_12_13"),
+        )
+    ),
+    *(
+        PublishedWeights(
+            model,
+            f"{file}.pth",
+            f"Cadene, {CADENE_URL}{file}.pth",
+            "BSD-3-Clause (code)",
+            classes,
+        )
+        for model, file, classes in (
+            ("NASNetMobile", "nasnetamobile-7e03cead", 1000),
+            ("NASNetLarge", "nasnetalarge-a1897284", 1001),
+            ("PNASNetLarge", "pnasnet5large-bf079911", 1001),
+        )
+    ),
+)

@@ -1,0 +1,53 @@
+"""`keras-nasnet convert`."""
+
+from math import prod
+
+from rich.table import Table
+
+from keras_nasnet.cli.arguments import add_network, choose_backend, command, config_of, console
+
+
+def add(commands):
+    parser = command(
+        commands,
+        "convert",
+        run,
+        "write the weights of slim, timm, Cadene or keras.applications as a file of this package",
+        "keras-nasnet convert model.ckpt nasnet_large.safetensors\n"
+        "  keras-nasnet convert hf://timm/pnasnet5large.tf_in1k pnasnet_large.weights.h5",
+    )
+    parser.add_argument(
+        "source", metavar="SOURCE", help="a weight file, a checkpoint, or hf://OWNER/NAME"
+    )
+    parser.add_argument(
+        "out", metavar="OUT", help="to write: .safetensors, .weights.h5 or .keras; and OUT.md"
+    )
+    add_network(parser, ["--model"])
+    parser.add_argument(
+        "--raw", action="store_true", help="the weights themselves, not their moving averages"
+    )
+    parser.add_argument("--licence", metavar="TEXT", help="of the source, for the card")
+
+
+def run(options) -> int:
+    config = config_of(options) if options.model else None
+    choose_backend()
+    from keras_nasnet.weights.convert import convert
+
+    reading = convert(options.source, options.out, config, options.raw, options.licence)
+    table = Table("layer", title=options.out)
+    for heading in ("variables", "numbers"):
+        table.add_column(heading, justify="right")
+    table.add_column("from", overflow="fold")
+    layers: dict[str, list[str]] = {}
+    for path in reading.arrays:
+        layers.setdefault(path.partition("/")[0], []).append(path)
+    for layer, paths in layers.items():
+        numbers = sum(prod(reading.arrays[path].shape) for path in paths)
+        origin = f"{reading.names[paths[0]]} ..."
+        table.add_row(layer, f"{len(paths)}", f"{numbers:,}", origin)
+    for reason, names in reading.skipped.items():
+        table.add_section()
+        table.add_row("left out", f"{len(names)}", "", f"{reason}: {names[0]} ...")
+    console.print(table)
+    return 0

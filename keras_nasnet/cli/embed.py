@@ -1,0 +1,72 @@
+"""`keras-nasnet embed`."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from keras_nasnet.atomic import replace_file
+from keras_nasnet.cli.arguments import choose_backend, command, size
+from keras_nasnet.optional import import_optional
+
+FORMATS = (".npy", ".parquet")
+
+
+def add(commands):
+    parser = command(
+        commands,
+        "embed",
+        run,
+        "write a vector of features for each image",
+        "keras-nasnet embed photos/*.jpg --out features.parquet",
+    )
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image file")
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="FILE",
+        help=f"to write, {' or '.join(FORMATS)}: float32, a row for each image in order, of NaN "
+        "where it cannot be read; .parquet also has their names",
+    )
+    parser.add_argument(
+        "--model",
+        default="NASNetMobile",
+        metavar="MODEL",
+        help="as for predict; default: %(default)s with ImageNet's weights",
+    )
+    parser.add_argument("--input-size", type=size, metavar="N", help="resize to N or HEIGHTxWIDTH")
+
+
+def run(options) -> int:
+    out = Path(options.out)
+    if out.suffix not in FORMATS:
+        raise ValueError(f"--out: wanted a file ending in {' or '.join(FORMATS)}, got {out}")
+    if out.suffix == ".parquet":
+        import_optional("pyarrow.parquet", "data")
+    choose_backend()
+    from keras_nasnet.image import UnreadableImageError
+    from keras_nasnet.predict import Classifier
+
+    classifier = Classifier.load(options.model, options.input_size)
+    rows = [row for _, row in classifier.features(options.images)]
+    errors = [row for row in rows if isinstance(row, UnreadableImageError)]
+    vectors = [row for row in rows if not isinstance(row, UnreadableImageError)]
+    for error in errors:
+        print(f"keras-nasnet: {error}", file=sys.stderr)
+    if not vectors:
+        raise ValueError("no image could be read; nothing was written")
+    missing = np.full_like(vectors[0], np.nan)
+    array = np.stack([missing if isinstance(row, UnreadableImageError) else row for row in rows])
+    replace_file(out, lambda beside: _write(beside, options.images, array))
+    print(f"{out}: {len(vectors)} images, {array.shape[1]} features each")
+    return 1 if errors else 0
+
+
+def _write(path: Path, images: list[str], array: np.ndarray) -> None:
+    if path.suffix == ".npy":
+        np.save(path, array)
+        return
+    pyarrow = import_optional("pyarrow", "data")
+    features = pyarrow.FixedSizeListArray.from_arrays(array.ravel(), array.shape[1])
+    table = pyarrow.table({"image": images, "features": features})
+    import_optional("pyarrow.parquet", "data").write_table(table, path)

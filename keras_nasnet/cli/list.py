@@ -1,0 +1,41 @@
+"""`keras-nasnet list`."""
+
+from rich.table import Table
+
+from keras_nasnet.catalog import MODELS
+from keras_nasnet.cli.arguments import command, console
+from keras_nasnet.summary import summarize
+from keras_nasnet.weights.manifest import WEIGHTS
+
+
+def add(commands):
+    command(
+        commands,
+        "list",
+        run,
+        "print every published weight file: where it comes from, its size and its licence",
+        "keras-nasnet list",
+    )
+
+
+def run(options) -> int:
+    table = Table("model")
+    table.add_column("weights=, and where it comes from", overflow="fold")
+    table.add_column("about MB", justify="right")
+    table.add_column("licence")
+    for weights in WEIGHTS:
+        include_top = weights.classes is not None
+        rows = summarize(MODELS[weights.model], include_top=include_top, classes=weights.classes)
+        megabytes = 4 * sum(row.params for row in rows) / 1e6  # float32
+        top = "" if include_top else "\nwithout classifier"
+        table.add_row(
+            weights.model + top,
+            f"{weights.argument}\n{weights.source}",
+            f"{megabytes:,.0f}",
+            weights.licence,
+        )
+        table.add_section()
+    console.print(table)
+    missing = [name for name in MODELS if name not in {weights.model for weights in WEIGHTS}]
+    print(f"No weights are published for {', '.join(missing)}.")
+    return 0
