@@ -54,7 +54,20 @@ class FusedCell(UnscopedVariables, Cell):
 
     Batch normalization is in kernels and biases, ReLUs and pools that several operations share
     are done once, and the last convolutions of both sides of a sum are one. No path is dropped.
+
+    Args:
+        rectified: sequence of bool, whether the current and the previous state come with their
+            ReLU done. Default `(False, False)`.
+        rectifies: bool, default False. Whether the output's ReLU is done here, for all who read it.
+        args, kwargs: of `Cell`.
     """
+
+    def __init__(self, *args, rectified=(False, False), rectifies=False, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.rectified, self.rectifies = tuple(rectified), rectifies
+
+    def get_config(self):
+        return {**super().get_config(), "rectified": self.rectified, "rectifies": self.rectifies}
 
     def build(self, inputs_shape, step_shape=None):
         layout = self._layout(inputs_shape)
@@ -148,9 +161,14 @@ class _Program:
         self.numbers = {}  # of values, by what computes them and from which
         self.functions = []
         self.sources = []
+        for state, rectified in enumerate(cell.rectified):
+            if rectified:
+                self.numbers["relu", (state,)] = state
         current = self._done(self._apply("current", 0))
         previous = self._done(self._apply("previous", 1)) if "previous" in stages else 0
         self.output = walk(cell.spec, (current, previous), self._edge, self._combine, self._concat)
+        if cell.rectifies:
+            self.output = self._value("relu", ops.relu, self.output)
 
     def run(self, inputs):
         """The output for a list of the current and perhaps the previous state."""
