@@ -16,6 +16,7 @@ _MODULES = {  # where each public name lives
     "layers": ("Cell", "ScheduledDropPath"),
     "zoo": ("NASNet", "NASNetCIFAR", "NASNetLarge", "NASNetMobile", "list_models"),
     "weights.load": ("load_weights",),
+    "exporter": ("export",),
     "imagenet": ("decode_predictions", "preprocess_input"),
 }
 _SUBPACKAGES = ("search",)
@@ -26,6 +27,7 @@ __all__ = sorted((*_HOME, *_SUBPACKAGES))
 if TYPE_CHECKING:
     from keras_nasnet import search as search
     from keras_nasnet.catalog import NASNET_A as NASNET_A
+    from keras_nasnet.exporter import export as export
     from keras_nasnet.genotype import Block as Block
     from keras_nasnet.genotype import CellSpec as CellSpec
     from keras_nasnet.genotype import Edge as Edge
