@@ -14,6 +14,7 @@ _MODULES = {  # where each public name lives
     "genotype": ("Block", "CellSpec", "Edge", "Genotype"),
     "catalog": ("NASNET_A",),
     "layers": ("Cell", "ScheduledDropPath"),
+    "fusion": ("fuse",),
     "zoo": ("NASNet", "NASNetCIFAR", "NASNetLarge", "NASNetMobile", "list_models"),
     "weights.load": ("load_weights",),
     "exporter": ("export",),
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from keras_nasnet import search as search
     from keras_nasnet.catalog import NASNET_A as NASNET_A
     from keras_nasnet.exporter import export as export
+    from keras_nasnet.fusion import fuse as fuse
     from keras_nasnet.genotype import Block as Block
     from keras_nasnet.genotype import CellSpec as CellSpec
     from keras_nasnet.genotype import Edge as Edge

@@ -3,6 +3,7 @@
 from keras_nasnet.layers.auxiliary import AuxiliaryHead
 from keras_nasnet.layers.cell import Cell
 from keras_nasnet.layers.drop_path import ScheduledDropPath, TrainingStep
+from keras_nasnet.layers.fused import FusedCell
 from keras_nasnet.layers.ops import ConvolutionUnit, FactorizedReduction, Operation, Pool
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "Cell",
     "ConvolutionUnit",
     "FactorizedReduction",
+    "FusedCell",
     "Operation",
     "Pool",
     "ScheduledDropPath",

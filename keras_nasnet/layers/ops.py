@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from keras_nasnet import operation
 from keras_nasnet.device import is_mirrored
+from keras_nasnet.layers.convolution import convolve, convolve_depthwise, reduce_factorized
 from keras_nasnet.layers.normalization import BatchNormalization, register
 from keras_nasnet.layers.variable import FanOut, UnscopedVariables
 
@@ -114,21 +115,11 @@ class ConvolutionUnit(_Unit):
         return self.batch_normalization.call(self._convolve(x), training=training)
 
     def _convolve(self, x):
-        strides, dilation_rate = self.strides, self.dilation_rate
-        if dilation_rate > 1 and strides != (1, 1):
-            # All taps of a dilated convolution with the same strides lie on the grid of its
-            # outputs: it is a plain convolution of those pixels. No backend has both at once.
-            x = x[:, :: strides[0], :: strides[1], :]
-            strides, dilation_rate = (1, 1), dilation_rate // max(strides)
-        settings = {
-            "strides": strides,
-            "padding": self.padding,
-            "data_format": "channels_last",
-            "dilation_rate": dilation_rate,
-        }
+        settings = (self.strides, self.dilation_rate, self.padding)
         if self.separable:
-            return ops.separable_conv(x, self.depthwise_kernel, self.pointwise_kernel, **settings)
-        return ops.conv(x, self.kernel, **settings)
+            x = convolve_depthwise(x, self.depthwise_kernel, *settings)
+            return convolve(x, self.pointwise_kernel)
+        return convolve(x, self.kernel, *settings)
 
     def compute_output_shape(self, input_shape):
         if self.padding == "valid":
@@ -186,15 +177,7 @@ class FactorizedReduction(_Unit):
 
     def call(self, inputs, training=None):
         x = ops.relu(inputs) if self.relu else inputs
-        shifted = ops.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))[:, 1:, 1:, :]
-        paths = ((x, self.path_1_kernel), (shifted, self.path_2_kernel))
-        x = ops.concatenate(
-            [
-                ops.conv(pixels, kernel, 2, padding="valid", data_format="channels_last")
-                for pixels, kernel in paths
-            ],
-            axis=-1,
-        )
+        x = reduce_factorized(x, self.path_1_kernel, self.path_2_kernel)
         return self.batch_normalization.call(x, training=training)
 
     def compute_output_shape(self, input_shape):
@@ -302,12 +285,13 @@ class Operation(_Unit):
 
     def build(self, input_shape):
         steps = operation.operation_steps(self.op, input_shape[-1], self.filters, self.strides)
-        self.steps = [self._layer(index, step) for index, step in enumerate(steps)]
+        self.steps = [self.layer(index, step) for index, step in enumerate(steps)]
         for step in self.steps:
             step.build(input_shape)
             input_shape = step.compute_output_shape(input_shape)
 
-    def _layer(self, index, step):
+    def layer(self, index, step):
+        """The layer of one of the operation's steps."""
         if isinstance(step, operation.Pool):
             return Pool(
                 **asdict(step),

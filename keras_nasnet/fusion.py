@@ -1,0 +1,110 @@
+"""The network of a model for inference: batch normalization folded, nothing computed twice."""
+
+from functools import cache
+
+import keras
+from keras import layers
+
+from keras_nasnet.layers import Cell, ConvolutionUnit, FusedCell
+from keras_nasnet.layers.fused import fold
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+def fuse(model, precision="float32") -> keras.Model:
+    """A model for inference with the results of `model`, faster.
+
+    Batch normalization is folded into convolutions and biases, what several operations of a cell
+    share is done once, and what is for training alone is left out: drop path, dropout, auxiliary
+    head. The weights are computed in float64; `model` keeps its own.
+
+    Args:
+        model: `keras.Model`, a NASNet of this package, any genotype and input size; or one that
+            has such a network in it and other layers around, which are kept as they are.
+        precision: `"float32"` (default), `"bfloat16"` or `"float16"`, of weights and computation
+            from the stem to the last cell. All before and after is in float32, so the input and
+            the output too.
+
+    Returns:
+        `keras.Model` with the inputs and the output of `model`, that of its auxiliary head aside.
+        It is not meant to be trained; it can be saved and loaded as any Keras model.
+
+    Raises:
+        ValueError: if `model` has no cell of this package, or the precision is not known.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"precision: {precision!r} is not known; allowed are {', '.join(PRECISIONS)}"
+        )
+    if not _has_cells(model):
+        raise ValueError(
+            "model: wanted a NASNet of this package, a functional model of its cells that is not "
+            f"fused yet; got {model!r}"
+        )
+    return _fuse(model, precision)
+
+
+def _has_cells(model):
+    if not isinstance(model, keras.Model) or not (model.built and model.inputs):
+        return False
+    return any(type(layer) is Cell or _has_cells(layer) for layer in model.layers)
+
+
+def _fuse(model, precision):
+    pairs = []
+
+    @cache  # a layer that is called twice stays one layer
+    def counterpart(layer):
+        fused = _counterpart(layer, precision)
+        pairs.append((layer, fused))
+        return fused
+
+    def call(layer, *args, **kwargs):
+        if isinstance(layer, layers.Dropout):
+            return args[0]
+        kwargs.pop("step", None)  # of ScheduledDropPath
+        return layer(*args, **kwargs)
+
+    # Of the output alone: nothing that only training needs is among its layers.
+    functional = keras.Model(model.input, model.output, name=model.name)
+    fused = keras.models.clone_model(
+        functional, clone_function=counterpart, call_function=call
+    )
+    for layer, copy in pairs:
+        _assign(layer, copy)
+    return fused
+
+
+def _counterpart(layer, precision):
+    """The layer, without its weights, that does for inference what `layer` does."""
+    if _has_cells(layer):
+        return _fuse(layer, precision)
+    if type(layer) is Cell:
+        settings = {"drop_path": None, "dtype": precision}
+        return FusedCell.from_config(layer.get_config() | settings)
+    if _is_stem(layer):
+        return layers.Conv2D(
+            layer.filters,
+            layer.kernel_size,
+            layer.strides,
+            layer.padding,
+            data_format="channels_last",
+            dtype=precision,
+            name=layer.name,
+        )
+    if isinstance(layer, keras.Model):
+        return keras.models.clone_model(layer)
+    return layer.__class__.from_config(layer.get_config() | {"dtype": "float32"})
+
+
+def _is_stem(layer):
+    return isinstance(layer, ConvolutionUnit) and not (layer.relu or layer.separable)
+
+
+def _assign(layer, fused):
+    if isinstance(fused, FusedCell):
+        fused.assign(layer)
+    elif _is_stem(layer):
+        fused.set_weights([fold(layer)[name] for name in ("kernel", "bias")])
+    elif not _has_cells(layer):
+        fused.set_weights(layer.get_weights())

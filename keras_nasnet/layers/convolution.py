@@ -1,0 +1,145 @@
+"""Convolutions of tensors, each by what is fastest on the backend and device it runs on."""
+
+from functools import cache
+
+import keras
+from keras import ops
+
+
+def convolve(x, kernel, strides=(1, 1), dilation_rate=1, padding="same", bias=None):
+    """A convolution, channels last.
+
+    Args:
+        x: float tensor `(batch, height, width, channels)`.
+        kernel: float tensor `(kernel height, kernel width, channels, filters)`.
+        strides: pair of int.
+        dilation_rate: int. With strides, one has to be a multiple of the other.
+        padding: `"same"` or `"valid"`.
+        bias: None, or float tensor `(filters,)`.
+
+    Returns:
+        Float tensor `(batch, height, width, filters)`.
+    """
+    x, strides, dilation_rate = _undilated(x, strides, dilation_rate)
+    if _is_xla_on_cpu() and strides == (1, 1) and tuple(kernel.shape[:2]) == (1, 1):
+        x = ops.matmul(x, kernel[0, 0])
+    else:
+        x = ops.conv(x, kernel, strides, padding, "channels_last", dilation_rate)
+    return x if bias is None else _add_bias(x, bias)
+
+
+def convolve_depthwise(x, kernel, strides=(1, 1), dilation_rate=1, padding="same"):
+    """A convolution of each channel by itself, channels last.
+
+    XLA has no fast one for CPUs: there it is the sum of the shifted inputs, each times its tap.
+
+    Args:
+        x: float tensor `(batch, height, width, channels)`.
+        kernel: float tensor `(kernel height, kernel width, channels, 1)`.
+        strides: pair of int, both alike.
+        dilation_rate, padding: as in `convolve`.
+
+    Returns:
+        Float tensor `(batch, height, width, channels)`.
+    """
+    x, strides, dilation_rate = _undilated(x, strides, dilation_rate)
+    if not _is_xla_on_cpu() or None in x.shape[1:3]:
+        return ops.depthwise_conv(x, kernel, strides, padding, "channels_last", dilation_rate)
+    if keras.config.backend() == "jax":
+        # Compiled outside of a compiled function too, as a convolution would be.
+        return _compiled_sum()(x, ops.convert_to_tensor(kernel), tuple(strides), dilation_rate, padding)
+    return _sum_of_shifted(x, kernel, strides, dilation_rate, padding)
+
+
+@cache
+def _compiled_sum():
+    import jax
+
+    return jax.jit(_sum_of_shifted, static_argnums=(2, 3, 4))
+
+
+def _sum_of_shifted(x, kernel, strides, dilation_rate, padding):
+    if padding == "same":
+        x = ops.pad(x, _same_padding(x.shape, kernel.shape, strides, dilation_rate))
+    height, width = (
+        (size - (taps - 1) * dilation_rate - 1) // stride + 1
+        for size, taps, stride in zip(x.shape[1:3], kernel.shape, strides, strict=False)
+    )
+    total = None
+    for i in range(kernel.shape[0]):
+        rows = slice(
+            i * dilation_rate, i * dilation_rate + (height - 1) * strides[0] + 1, strides[0]
+        )
+        for j in range(kernel.shape[1]):
+            columns = slice(
+                j * dilation_rate, j * dilation_rate + (width - 1) * strides[1] + 1, strides[1]
+            )
+            product = x[:, rows, columns, :] * kernel[i, j, :, 0]
+            total = product if total is None else total + product
+    return total
+
+
+def reduce_factorized(x, path_1_kernel, path_2_kernel, bias=None):
+    """Halves height and width by a 1x1 convolution of the even and one of the odd pixels.
+
+    Past the last row and column the odd pixels are zero (slim's `factorized_reduction`: pad right
+    and bottom, then crop left and top).
+
+    Args:
+        x: float tensor `(batch, height, width, channels)`.
+        path_1_kernel, path_2_kernel: float tensors `(1, 1, channels, filters of this path)`.
+        bias: None, or float tensor of the filters of both paths.
+
+    Returns:
+        Float tensor `(batch, ceil(height / 2), ceil(width / 2), filters of both paths)`.
+    """
+    shifted = ops.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))[:, 1:, 1:, :]
+    paths = ((x, path_1_kernel), (shifted, path_2_kernel))
+    x = ops.concatenate(
+        [convolve(pixels, kernel, (2, 2), padding="valid") for pixels, kernel in paths], axis=-1
+    )
+    return x if bias is None else _add_bias(x, bias)
+
+
+def _add_bias(x, bias):
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.nn.bias_add(x, bias)  # which TensorFlow fuses with the convolution
+    return x + bias
+
+
+def _undilated(x, strides, dilation_rate):
+    """The same convolution without strides and dilation at once, which no backend has.
+
+    All taps of a dilated convolution with the same strides lie on the grid of its outputs: it is
+    a plain convolution of those pixels.
+    """
+    if dilation_rate == 1 or strides == (1, 1):
+        return x, strides, dilation_rate
+    return x[:, :: strides[0], :: strides[1], :], (1, 1), dilation_rate // max(strides)
+
+
+def _same_padding(shape, kernel_shape, strides, dilation_rate):
+    pads = []
+    for size, taps, stride in zip(shape[1:3], kernel_shape, strides, strict=False):
+        outputs = -(-size // stride)
+        pad = max((outputs - 1) * stride + (taps - 1) * dilation_rate + 1 - size, 0)
+        pads.append((pad // 2, pad - pad // 2))
+    return ((0, 0), *pads, (0, 0))
+
+
+def _is_xla_on_cpu():
+    """Whether what is called now is compiled by XLA, for a CPU."""
+    if keras.config.backend() == "jax":
+        import jax
+
+        return jax.default_backend() == "cpu"
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+        from tensorflow.python.ops import control_flow_util
+
+        graph = tf.compat.v1.get_default_graph()
+        compiles = control_flow_util.GraphOrParentsInXlaContext(graph)
+        return compiles and not tf.config.list_logical_devices("GPU")
+    return False

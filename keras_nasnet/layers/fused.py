@@ -1,0 +1,236 @@
+"""A cell for inference: convolutions with a bias, no batch normalization, nothing done twice."""
+
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from keras import ops
+
+from keras_nasnet.genotype import walk
+from keras_nasnet.layers.cell import Cell
+from keras_nasnet.layers.convolution import convolve, convolve_depthwise, reduce_factorized
+from keras_nasnet.layers.normalization import register
+from keras_nasnet.layers.ops import ConvolutionUnit, FactorizedReduction, Operation
+from keras_nasnet.layers.variable import UnscopedVariables
+from keras_nasnet.operation import Convolution, Normalization, Pool, operation_steps
+from keras_nasnet.operation import FactorizedReduction as FactorizedReductionStep
+
+
+def fold(unit):
+    """The kernels of a unit with its batch normalization in them.
+
+    Args:
+        unit: `ConvolutionUnit` or `FactorizedReduction`, built.
+
+    Returns:
+        Dictionary of float64 arrays: the unit's kernels by name, and `"bias"`.
+    """
+    norm = unit.batch_normalization
+    gamma, beta, mean, variance = map(
+        _array, (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
+    )
+    scale = gamma / np.sqrt(variance + norm.epsilon)
+    arrays = {"bias": beta - mean * scale}
+    first = 0
+    for weight in unit.weights:
+        if weight.name == "depthwise_kernel":
+            arrays[weight.name] = _array(weight)
+        elif weight.name.endswith("kernel"):
+            # Each kernel of a factorized reduction makes a part of the channels.
+            last = first + weight.shape[-1]
+            arrays[weight.name] = _array(weight) * scale[first:last]
+            first = last
+    return arrays
+
+
+def _array(weight):
+    return ops.convert_to_numpy(weight).astype("float64")
+
+
+@register
+class FusedCell(UnscopedVariables, Cell):
+    """A `Cell` for inference: the same arguments, inputs and results, with other weights.
+
+    Batch normalization is in kernels and biases, ReLUs and pools that several operations share
+    are done once, and the last convolutions of both sides of a sum are one. No path is dropped.
+    """
+
+    def build(self, inputs_shape, step_shape=None):
+        layout = self._layout(inputs_shape)
+        self._program = _Program(self, {stage.name: stage for stage in layout.stages})
+
+    def call(self, inputs, step=None, training=None):
+        return self._program.run(inputs if isinstance(inputs, list | tuple) else [inputs])
+
+    def assign(self, cell):
+        """Takes over the weights of a `Cell` of the same arguments, computed in float64."""
+        folded = {
+            (name, index): fold(step)
+            for name, operation in cell.operations.items()
+            for index, step in enumerate(operation.steps)
+            if isinstance(step, ConvolutionUnit | FactorizedReduction)
+        }
+        for weight, sources in self._program.sources:
+            arrays = [folded[unit][name] for unit, name in sources]
+            weight.assign(sum(arrays) if arrays[0].ndim == 1 else np.concatenate(arrays, -2))
+        for name, operation in self.operations.items():
+            operation.set_weights(cell.operations[name].get_weights())
+
+
+class _Product(NamedTuple):
+    """A 1x1 convolution that is still to be done."""
+
+    value: int
+    channels: int
+    unit: tuple[str, int]
+    kernel: str
+
+
+class _Program:
+    """What a `FusedCell` does, as a list of functions of values.
+
+    Values are numbered: 0 is the current state, 1 the previous one, the others are results. The
+    algebra for `walk` has as its states numbers, and `_Product`s for what a sum can merge.
+
+    Attributes:
+        sources: list of each weight with what it is made of, pairs of a unit `(operation's name,
+            index of the step)` and the name of one of the arrays of `fold`.
+    """
+
+    def __init__(self, cell, stages):
+        self.cell = cell
+        self.stages = stages
+        self.numbers = {}  # of values, by what computes them and from which
+        self.functions = []
+        self.sources = []
+        current = self._done(self._apply("current", 0))
+        previous = self._done(self._apply("previous", 1)) if "previous" in stages else 0
+        self.output = walk(
+            cell.spec, (current, previous), self._edge, self._combine, self._concat
+        )
+
+    def run(self, inputs):
+        """The output for a list of the current and perhaps the previous state."""
+        values = [inputs[0], inputs[-1]]
+        for function, numbers in self.functions:
+            values.append(function(*(values[number] for number in numbers)))
+        return values[self.output]
+
+    def _edge(self, name, edge, value):
+        return self._apply(name, value)
+
+    def _combine(self, name, block, left, right):
+        if block.combine == "concat":
+            return self._value("concat", _concatenate, self._done(left), self._done(right))
+        if isinstance(left, _Product) and isinstance(right, _Product):
+            value = self._pointwise(left, right)
+        else:
+            value = self._value("add", ops.add, *sorted((self._done(left), self._done(right))))
+        return self._apply(name, value) if name in self.stages else value
+
+    def _concat(self, output, values):
+        values = [
+            self._done(self._apply(f"output_{source}", value)) if source < 2 else value
+            for source, value in zip(output, values, strict=True)
+        ]
+        return values[0] if len(values) == 1 else self._value("concat", _concatenate, *values)
+
+    def _apply(self, name, value):
+        """The operation of a stage."""
+        stage, filters = self.stages[name], self.cell.filters
+        operation = Operation(
+            stage.op,
+            filters,
+            stage.strides,
+            self.cell.pool_padding,
+            dtype=self.cell.dtype_policy,
+            name=name,
+        )
+        channels = stage.channels
+        for index, step in enumerate(operation_steps(stage.op, channels, filters, stage.strides)):
+            value = self._done(value)
+            if isinstance(step, Pool):
+                value = self._value(step, operation.layer(index, step).call, value)
+            elif isinstance(step, Normalization):
+                operation.build((None, None, None, channels))
+                self.cell.operations[name] = operation
+                value = self._value(name, operation.call, value)
+            else:
+                value = self._unit((name, index), step, value, channels)
+                channels = filters
+        return value
+
+    def _unit(self, unit, step, value, channels):
+        if step.relu:
+            value = self._value("relu", ops.relu, value)
+        filters = self.cell.filters
+        if isinstance(step, FactorizedReductionStep):
+            half = filters // 2
+            function = partial(
+                reduce_factorized,
+                path_1_kernel=self._weight((1, 1, channels, half), (unit, "path_1_kernel")),
+                path_2_kernel=self._weight((1, 1, channels, filters - half), (unit, "path_2_kernel")),
+                bias=self._weight((filters,), (unit, "bias")),
+            )
+            return self._value(unit, function, value)
+        if step.separable:
+            kernel = self._weight((*step.kernel_size, channels, 1), (unit, "depthwise_kernel"))
+            function = partial(
+                convolve_depthwise,
+                kernel=kernel,
+                strides=step.strides,
+                dilation_rate=step.dilation_rate,
+            )
+            return _Product(
+                self._value(unit, function, value), channels, unit, "pointwise_kernel"
+            )
+        if step.kernel_size == step.strides == (1, 1):
+            return _Product(value, channels, unit, "kernel")
+        kernel = self._weight((*step.kernel_size, channels, filters), (unit, "kernel"))
+        function = partial(
+            convolve,
+            kernel=kernel,
+            bias=self._weight((filters,), (unit, "bias")),
+            strides=step.strides,
+            dilation_rate=step.dilation_rate,
+        )
+        return self._value(unit, function, value)
+
+    def _done(self, value):
+        return self._pointwise(value) if isinstance(value, _Product) else value
+
+    def _pointwise(self, *products):
+        """The sum of 1x1 convolutions as one, of their concatenated inputs."""
+        filters = self.cell.filters
+        channels = sum(product.channels for product in products)
+        kernel_sources = [(product.unit, product.kernel) for product in products]
+        bias_sources = [(product.unit, "bias") for product in products]
+        function = partial(
+            _convolve_concatenated,
+            kernel=self._weight((1, 1, channels, filters), *kernel_sources),
+            bias=self._weight((filters,), *bias_sources),
+        )
+        units = tuple(product.unit for product in products)
+        return self._value(units, function, *(product.value for product in products))
+
+    def _weight(self, shape, *sources):
+        names = [f"{name}_{index}_{weight}" for (name, index), weight in sources]
+        weight = self.cell.add_weight(name="_and_".join(names), shape=shape, initializer="zeros")
+        self.sources.append((weight, sources))
+        return weight
+
+    def _value(self, key, function, *numbers):
+        """The number of the result of a function, computed once for each key and values."""
+        key = key, numbers
+        if key not in self.numbers:
+            self.numbers[key] = 2 + len(self.functions)
+            self.functions.append((function, numbers))
+        return self.numbers[key]
+
+
+def _concatenate(*values):
+    return ops.concatenate(values, axis=-1)
+
+
+def _convolve_concatenated(*values, kernel, bias):
+    return convolve(values[0] if len(values) == 1 else _concatenate(*values), kernel, bias=bias)
