@@ -82,11 +82,10 @@ def export(
             what was there.
         FileExistsError: if there is something at `path` and `overwrite` is False.
     """
-    target = _format(format, precision, fuse, image_dtype)
     path = Path(path)
-    _check_path(path, target, overwrite)
-    import_optional("tensorflow", "tensorflow")
-    import_optional(target.RUNTIME, target.EXTRA)
+    target = check_target(path, format, precision, fuse, overwrite)
+    if image_dtype not in ("float32", "uint8"):
+        raise ValueError(f"image_dtype: {image_dtype!r}; allowed are float32 and uint8")
     if type(top_k) is not int or top_k < 1:
         raise ValueError(f"top_k: wanted an integer of at least 1, got {top_k!r}")
     classifier = Classifier(model, class_names, size, normalization)
@@ -112,37 +111,33 @@ def export(
     return path
 
 
-def _format(format, precision, fuse, image_dtype) -> ModuleType:
-    """The module of a format, for arguments that go together."""
+def check_target(path, format, precision, fuse, overwrite) -> ModuleType:
+    """The module of a format, if `export` could write to `path` with these arguments."""
     if format not in FORMATS:
         raise ValueError(f"format: {format!r} is not known; allowed are {', '.join(FORMATS)}")
-    allowed = FORMATS[format].PRECISIONS
-    if format == "tf_saved_model" and not fuse:
-        allowed = ("float32",)  # the others are what `fuse` does
+    target = FORMATS[format]
+    # What a SavedModel computes in is what `fuse` makes of the network.
+    allowed = target.PRECISIONS if fuse or format != "tf_saved_model" else ("float32",)
     if precision not in allowed:
         raise ValueError(
-            f"precision: {precision!r} is none of {format}{'' if fuse else ' without fusing'}; "
-            f"allowed are {', '.join(allowed)}"
+            f"precision: {precision!r} is not to be had for {format}"
+            f"{'' if fuse else ' without fusing'}; allowed are {', '.join(allowed)}"
         )
-    if image_dtype not in ("float32", "uint8"):
-        raise ValueError(f"image_dtype: {image_dtype!r}; allowed are float32 and uint8")
-    return FORMATS[format]
-
-
-def _check_path(path: Path, target: ModuleType, overwrite: bool) -> None:
-    if not path.exists():
-        return
-    if not overwrite:
+    path = Path(path)
+    if path.exists() and not overwrite:
         raise FileExistsError(f"{path} is there already; overwrite=True or --force replaces it")
-    if not (path / target.FILE if target.FILE and path.is_dir() else path).is_file():
-        raise ValueError(f"{path} is no export of this format: it is not replaced")
+    if path.exists() and not (path / (target.FILE or "")).is_file():
+        raise ValueError(f"{path} is no export as {format}: it is not replaced")
+    import_optional("tensorflow", "tensorflow")
+    import_optional(target.RUNTIME, target.EXTRA)
+    return target
 
 
 def _representative(images, precision, size) -> np.ndarray | None:
     if precision != "int8":
         return None
     if images is None:
-        raise ValueError("precision: int8 needs representative_data (--data), images to measure")
+        raise ValueError("precision: int8 needs images to measure, representative_data or --data")
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[1:] != (*size, 3) or not len(images):
         raise ValueError(
@@ -181,8 +176,13 @@ def _write(model, job, arrays, path: Path) -> None:
         classify, tuple(job["size"]), job["image_dtype"], job["class_names"], job["top_k"]
     )
     target = FORMATS[job["format"]]
-    target.write(servable, path, precision, arrays.get("representative_data"))
-    got, expected = target.load(path)(arrays["images"]), arrays["expected"]
+    try:
+        target.write(servable, path, precision, arrays.get("representative_data"))
+        got = target.load(path)(arrays["images"])
+    except Exception as error:  # converters and runtimes raise of every kind
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"the model cannot be run as {job['format']}: {reason}") from error
+    expected = arrays["expected"]
     difference = np.abs(got - expected).max() / np.ptp(expected)
     # Written so that a difference of NaN is too large.
     if not difference <= TOLERANCES[precision]:

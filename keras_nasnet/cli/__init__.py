@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 
-from keras_nasnet.cli import info, plot, predict, recipes, search, train
+from keras_nasnet.cli import export, info, plot, predict, recipes, search, train
 
 
 def main(arguments=None) -> int:
@@ -31,10 +31,10 @@ def main(arguments=None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="keras-nasnet",
-        description="NASNet for Keras: look at a network, train it, classify images with it.",
+        description="NASNet for Keras: look at a network, train it, classify images with it, export it.",
         epilog="The backend is Keras's: KERAS_BACKEND=tensorflow, jax or torch.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (info, plot, train, recipes, predict, search):
+    for module in (info, plot, train, recipes, predict, export, search):
         module.add(commands)
     return parser
