@@ -73,6 +73,7 @@ def exported(tmp_path_factory):
 
 SESSION = """
 import sys
+sys.modules.update({"keras": None, "keras_nasnet": None})  # an import of these fails
 import numpy as np
 import tensorflow as tf
 path, good, images, *bad = sys.argv[1:]
@@ -98,7 +99,6 @@ with v1.Session(graph=tf.Graph()) as session:
         keep("after", call("serving_bytes", image_bytes=[read(good)]))
     arrays = {key: x.astype("U") if x.dtype == object else x for key, x in arrays.items()}
     np.savez("outputs.npz", **arrays)
-assert not {"keras", "keras_nasnet"} & set(sys.modules)
 """
 
 

@@ -3,6 +3,7 @@
 from PIL import Image
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+PNG_SIZE = 16, 8  # where width and height are
 # Past this Pillow takes an image for a decompression bomb.
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 
@@ -27,7 +28,9 @@ def decode_images(tf, image_bytes, size):
     @tf.function(autograph=False)  # where assertions run before what follows them
     def decode(file):
         is_jpeg = _starts_with(tf, file, JPEG)
-        is_known = is_jpeg | _starts_with(tf, file, PNG)
+        # An operation that fails on shorter ones puts their bytes in its message.
+        is_png = _starts_with(tf, file, PNG) & (tf.strings.length(file) >= sum(PNG_SIZE))
+        is_known = is_jpeg | is_png
         message = "wanted a JPEG or PNG image"
         with tf.control_dependencies([tf.debugging.Assert(is_known, [message])]):
             shape = tf.cond(is_jpeg, lambda: _jpeg_shape(tf, file), lambda: _png_shape(tf, file))
@@ -52,8 +55,8 @@ def _jpeg_shape(tf, file):
 
 
 def _png_shape(tf, file):
-    header = tf.strings.substr(file, 16, 8)  # width and height, 4 bytes each
-    return tf.io.decode_raw(header, tf.int32, little_endian=False)[::-1]
+    width_height = tf.strings.substr(file, *PNG_SIZE)
+    return tf.io.decode_raw(width_height, tf.int32, little_endian=False)[::-1]
 
 
 def _jpeg(tf, file):
