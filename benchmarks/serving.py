@@ -6,6 +6,8 @@ KERAS_BACKEND=tensorflow python benchmarks/serving.py --model NASNetMobile --req
 import argparse
 import contextlib
 import io
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -32,16 +34,15 @@ def server(model: Path, start_s=120):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, SERVING / "server.py", model, "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     try:
         _wait(f"http://127.0.0.1:{port}/health", process, start_s)
         yield f"http://127.0.0.1:{port}/v1/models/nasnet:predict"
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # the server leaves its workers behind otherwise
+        process.wait()
 
 
 def _wait(url, process, start_s):

@@ -27,7 +27,8 @@ def test_clients_batches_and_bad_input(tmp_path):
             with pytest.raises(urllib.error.HTTPError, match="400") as refused:
                 classify([photo(0), file], url)
             assert "not an image" in refused.value.read().decode(), name
-            assert classify([photo(0)], url) == answers[:1], "the next request is answered"
+            (after,) = classify([photo(0)], url)
+            assert after["classes"] == answers[0]["classes"], "the next request is answered"
         for body in (b"{}", b'{"instances": [{"b64": 3}]}', json.dumps([1]).encode()):
             request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
             with pytest.raises(urllib.error.HTTPError, match="4.."):

@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 
-from keras_nasnet.cli import export, info, plot, predict, recipes, search, train
+from keras_nasnet.cli import benchmark, export, info, plot, predict, recipes, search, train
 
 
 def main(arguments=None) -> int:
@@ -14,7 +14,7 @@ def main(arguments=None) -> int:
         arguments: list of str; those of the process by default.
 
     Returns:
-        Exit status: 0, 1 if some images could not be read, 2 for a mistake in the arguments.
+        Exit status: 0, 1 if some images could not be read or runtimes not run, 2 for a mistake in the arguments.
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s")
@@ -35,6 +35,6 @@ def _parser() -> argparse.ArgumentParser:
         epilog="The backend is Keras's: KERAS_BACKEND=tensorflow, jax or torch.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (info, plot, train, recipes, predict, export, search):
+    for module in (info, plot, train, recipes, predict, export, benchmark, search):
         module.add(commands)
     return parser
