@@ -6,7 +6,8 @@ import keras
 from keras import layers
 
 from keras_nasnet.layers import Cell, ConvolutionUnit, FusedCell
-from keras_nasnet.layers.fused import fold
+from keras_nasnet.layers.auxiliary import AuxiliaryModel
+from keras_nasnet.layers.fused import FusedModel, fold
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -65,14 +66,17 @@ def _fuse(model, precision):
         kwargs.pop("step", None)  # of ScheduledDropPath
         return layer(*args, **kwargs)
 
-    # Of the output alone: nothing that only training needs is among its layers.
-    functional = keras.Model(model.input, model.output, name=model.name)
-    fused = keras.models.clone_model(
-        functional, clone_function=counterpart, call_function=call
-    )
+    outputs = model.outputs[:1] if isinstance(model, AuxiliaryModel) else model.outputs
+    # Of these outputs alone: nothing that only training needs is among its layers.
+    functional = keras.Model(_only(model.inputs), _only(outputs))
+    clone = keras.models.clone_model(functional, clone_function=counterpart, call_function=call)
     for layer, copy in pairs:
         _assign(layer, copy)
-    return fused
+    return FusedModel(clone.input, clone.output, name=model.name)
+
+
+def _only(tensors):
+    return tensors[0] if len(tensors) == 1 else tensors
 
 
 def _counterpart(layer, precision):

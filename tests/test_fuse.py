@@ -21,14 +21,23 @@ def difference(model, fused, *shape):
 
 
 @every_backend
-@pytest.mark.parametrize("options", [
-    {},
-    {"pool_padding": "zeros", "skip_reduction": True, "input_shape": (45, 70, 3)},
-    {"include_top": False, "input_shape": (None, None, 3)},
-    {"include_top": False, "pooling": "max", "stem": "cifar"},
-    {"classifier_activation": None, "auxiliary": True, "drop_path_rate": 0.3,
-     "drop_path_steps": 10, "dropout_rate": 0.5, "input_shape": (96, 96, 3)},
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"pool_padding": "zeros", "skip_reduction": True, "input_shape": (45, 70, 3)},
+        {"include_top": False, "input_shape": (None, None, 3)},
+        {"include_top": False, "pooling": "max", "stem": "cifar"},
+        {
+            "classifier_activation": None,
+            "auxiliary": True,
+            "drop_path_rate": 0.3,
+            "drop_path_steps": 10,
+            "dropout_rate": 0.5,
+            "input_shape": (96, 96, 3),
+        },
+    ],
+)
 def test_results_are_those_of_the_model(options):
     model = randomize(tiny(**options))
     fused = fuse(model)

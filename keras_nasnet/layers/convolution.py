@@ -45,38 +45,38 @@ def convolve_depthwise(x, kernel, strides=(1, 1), dilation_rate=1, padding="same
     x, strides, dilation_rate = _undilated(x, strides, dilation_rate)
     if not _is_xla_on_cpu() or None in x.shape[1:3]:
         return ops.depthwise_conv(x, kernel, strides, padding, "channels_last", dilation_rate)
-    if keras.config.backend() == "jax":
-        # Compiled outside of a compiled function too, as a convolution would be.
-        return _compiled_sum()(x, ops.convert_to_tensor(kernel), tuple(strides), dilation_rate, padding)
-    return _sum_of_shifted(x, kernel, strides, dilation_rate, padding)
+    taps = ops.squeeze(kernel, -1)
+    return _traced_once()(x, taps, tuple(strides), dilation_rate, padding)
 
 
 @cache
-def _compiled_sum():
-    import jax
+def _traced_once():
+    """`_sum_of_shifted`, its hundred operations traced once for all layers of the same shape."""
+    if keras.config.backend() == "jax":
+        import jax
 
-    return jax.jit(_sum_of_shifted, static_argnums=(2, 3, 4))
+        return jax.jit(_sum_of_shifted, static_argnums=(2, 3, 4))
+    import tensorflow as tf
+
+    return tf.function(_sum_of_shifted, autograph=False)
 
 
-def _sum_of_shifted(x, kernel, strides, dilation_rate, padding):
+def _sum_of_shifted(x, taps, strides, dilation_rate, padding):
     if padding == "same":
-        x = ops.pad(x, _same_padding(x.shape, kernel.shape, strides, dilation_rate))
-    height, width = (
-        (size - (taps - 1) * dilation_rate - 1) // stride + 1
-        for size, taps, stride in zip(x.shape[1:3], kernel.shape, strides, strict=False)
+        x = ops.pad(x, _same_padding(x.shape, taps.shape, strides, dilation_rate))
+    x = _materialized(x)
+    rows, columns = (
+        [
+            slice(first, first + size - (count - 1) * dilation_rate, stride)
+            for first in range(0, count * dilation_rate, dilation_rate)
+        ]
+        for size, count, stride in zip(x.shape[1:3], taps.shape, strides, strict=False)
     )
-    total = None
-    for i in range(kernel.shape[0]):
-        rows = slice(
-            i * dilation_rate, i * dilation_rate + (height - 1) * strides[0] + 1, strides[0]
-        )
-        for j in range(kernel.shape[1]):
-            columns = slice(
-                j * dilation_rate, j * dilation_rate + (width - 1) * strides[1] + 1, strides[1]
-            )
-            product = x[:, rows, columns, :] * kernel[i, j, :, 0]
-            total = product if total is None else total + product
-    return total
+    return sum(
+        x[:, rows[i], columns[j], :] * taps[i, j]
+        for i in range(len(rows))
+        for j in range(len(columns))
+    )
 
 
 def reduce_factorized(x, path_1_kernel, path_2_kernel, bias=None):
@@ -120,13 +120,29 @@ def _undilated(x, strides, dilation_rate):
     return x[:, :: strides[0], :: strides[1], :], (1, 1), dilation_rate // max(strides)
 
 
-def _same_padding(shape, kernel_shape, strides, dilation_rate):
+def _same_padding(shape, taps_shape, strides, dilation_rate):
     pads = []
-    for size, taps, stride in zip(shape[1:3], kernel_shape, strides, strict=False):
+    for size, taps, stride in zip(shape[1:3], taps_shape, strides, strict=False):
         outputs = -(-size // stride)
         pad = max((outputs - 1) * stride + (taps - 1) * dilation_rate + 1 - size, 0)
         pads.append((pad // 2, pad - pad // 2))
     return ((0, 0), *pads, (0, 0))
+
+
+def _materialized(x):
+    """Keeps XLA from computing `x` anew for each of the taps that read it."""
+    if keras.config.backend() == "jax":
+        import jax
+
+        return jax.lax.optimization_barrier(x)
+    import tensorflow as tf
+    from tensorflow.compiler.tf2xla.ops import gen_xla_ops
+
+    @tf.custom_gradient  # it has none of its own
+    def barrier(x):
+        return gen_xla_ops.xla_optimization_barrier([x])[0], lambda gradient: gradient
+
+    return barrier(x)
 
 
 def _is_xla_on_cpu():
