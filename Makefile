@@ -2,7 +2,8 @@
 BACKEND ?= tensorflow
 PYTHON ?= python3
 TESTS ?= $(if $(filter tensorflow,$(BACKEND)),,-m every_backend)
-EXTRAS := $(BACKEND),data,plot,search,$(if $(filter tensorflow,$(BACKEND)),dev,test)
+comma := ,
+EXTRAS := $(BACKEND),data,plot,search,$(if $(filter tensorflow,$(BACKEND)),dev$(comma)onnx$(comma)openvino$(comma)litert$(comma)serve,test)
 
 VENV := .venv/$(BACKEND)
 BIN := $(VENV)/bin

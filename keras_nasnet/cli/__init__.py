@@ -14,7 +14,8 @@ def main(arguments=None) -> int:
         arguments: list of str; those of the process by default.
 
     Returns:
-        Exit status: 0, 1 if some images could not be read or runtimes not run, 2 for a mistake in the arguments.
+        Exit status: 0, 1 if some images could not be read or runtimes not run, 2 for a mistake in
+        the arguments.
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s")
@@ -31,7 +32,7 @@ def main(arguments=None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="keras-nasnet",
-        description="NASNet for Keras: look at a network, train it, classify images with it, export it.",
+        description="NASNet for Keras: look at a network, train it, classify images, export it.",
         epilog="The backend is Keras's: KERAS_BACKEND=tensorflow, jax or torch.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

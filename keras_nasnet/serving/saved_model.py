@@ -20,8 +20,15 @@ def write(servable: Servable, path: Path, precision: str, images=None) -> None:
 
 
 def load(path: Path):
-    """A function from images 0 to 255 `(batch, height, width, 3)` to probabilities."""
+    """A function from images 0 to 255 `(batch, height, width, 3)` to probabilities.
+
+    By a session: `tf.saved_model.load` copies the network several times over.
+    """
     tf = import_optional(RUNTIME, EXTRA)
-    function = tf.saved_model.load(str(path)).signatures["serving_default"]
-    dtype = function.structured_input_signature[1]["image"].dtype
-    return lambda images: function(image=tf.constant(images, dtype))[PROBABILITIES].numpy()
+    v1 = tf.compat.v1
+    session = v1.Session(graph=tf.Graph())
+    loaded = v1.saved_model.load(session, [tf.saved_model.SERVING], str(path))
+    signature = loaded.signature_def["serving_default"]
+    image, probabilities = signature.inputs["image"], signature.outputs[PROBABILITIES]
+    dtype = tf.as_dtype(image.dtype).as_numpy_dtype
+    return lambda images: session.run(probabilities.name, {image.name: images.astype(dtype)})

@@ -43,9 +43,7 @@ def make_graph(servable: Servable):
 def write_graph(servable: Servable, path: Path) -> None:
     """Writes `make_graph` as a SavedModel of one signature: for converters."""
     graph = make_graph(servable)
-    tensors = [
-        {name: graph.get_tensor_by_name(f"{name}:0")} for name in ("image", PROBABILITIES)
-    ]
+    tensors = [{name: graph.get_tensor_by_name(f"{name}:0")} for name in ("image", PROBABILITIES)]
     _write(path, graph, {"serving_default": tensors})
 
 
