@@ -1,11 +1,12 @@
 """How far our numbers are from those of others, as a share of the reference's range.
 
 Beside keras.applications: the published networks with the same random weights, batch 3. Beside the
-float64 NumPy cells of `tests/reference.py`. One weight file at several sizes.
+float64 NumPy cells of `tests/reference.py`. One weight file at several sizes. Fused models.
 
     KERAS_BACKEND=tensorflow python benchmarks/agreement.py
 """
 
+import random
 import sys
 import tempfile
 from pathlib import Path
@@ -14,6 +15,8 @@ import keras
 import numpy as np
 
 import keras_nasnet
+from keras_nasnet.genotype import COMBINERS
+from keras_nasnet.plan import output_width
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import reference
@@ -70,6 +73,31 @@ def one_file_at_every_size(path: Path) -> None:
         )
 
 
+def fused_networks(count: int) -> None:
+    """The published network and random genotypes, with statistics that are not 0 and 1."""
+    space = keras_nasnet.search.SearchSpace(combiners=tuple(COMBINERS))
+    rng = random.Random(0)
+    genotypes = [keras_nasnet.NASNET_A]
+    genotypes += [space.decode([rng.randrange(n) for _, n in space]) for _ in range(count)]
+    greatest = {"float32": 0.0, "bfloat16": 0.0}
+    for genotype in genotypes:
+        model = keras_nasnet.NASNet(
+            genotype,
+            1,
+            16 * output_width(genotype.normal),
+            stem="cifar",
+            input_shape=(32, 32, 3),
+            classifier_activation=None,
+        )
+        x = images(2, 32, 32, 3)
+        wanted = keras.ops.convert_to_numpy(randomize(model)(x, training=False))
+        for precision in greatest:
+            difference = relative_difference(keras_nasnet.fuse(model, precision)(x), wanted)
+            greatest[precision] = max(greatest[precision], float(difference))
+        keras.utils.clear_session()
+    print(f"fused, NASNet-A and {count} random genotypes: {greatest}", flush=True)
+
+
 if __name__ == "__main__":
     print(f"Keras {keras.__version__} on {keras.config.backend()}")
     with tempfile.TemporaryDirectory() as folder:
@@ -78,3 +106,4 @@ if __name__ == "__main__":
             beside_keras_applications(path)
         beside_numpy()
         one_file_at_every_size(path)
+    fused_networks(50)

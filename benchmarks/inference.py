@@ -1,44 +1,106 @@
 """Images a second beside keras.applications, same backend, in turn in one process, medians.
 
-KERAS_BACKEND=tensorflow python benchmarks/inference.py --rounds 10
+Ours as it is, and fused in each precision: by the backend's usual way, in float32 under TensorFlow
+also as XLA compiles it. All are functions of a batch of float32 images, `tf.function` or `jax.jit`.
+
+    KERAS_BACKEND=tensorflow python benchmarks/inference.py --rounds 10
+    KERAS_BACKEND=jax python benchmarks/inference.py --models NASNetMobile --batches 4
 """
 
 import argparse
 import gc
+import os
 import statistics
 import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
 
 import keras_nasnet
 
-CASES = (("NASNetMobile", 224, (1, 16)), ("NASNetLarge", 331, (8,)))
+SIZES = {"NASNetMobile": 224, "NASNetLarge": 331}
+BATCHES = {"NASNetMobile": (1, 16), "NASNetLarge": (8,)}
+PEER = "keras.applications"
+
+
+def compiled(model, images, xla=False):
+    """A function that runs the model on the images and waits for the result."""
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        function = tf.function(lambda x: model(x, training=False), jit_compile=xla or None)
+        return lambda: function(images).numpy()
+    if keras.config.backend() == "jax":
+        import jax
+
+        variables = [
+            [variable.value for variable in part]
+            for part in (model.trainable_variables, model.non_trainable_variables)
+        ]
+        function = jax.jit(lambda *state: model.stateless_call(*state, training=False)[0])
+        return lambda: function(*variables, images).block_until_ready()
+    return lambda: model.predict_on_batch(images)
+
+
+def ways_of(name, precisions):
+    """Models by name, each with whether XLA compiles it under TensorFlow."""
+    ours = getattr(keras_nasnet, name)(weights=None)
+    ways = {
+        PEER: (getattr(keras.applications, name)(weights=None), False),
+        "ours": (ours, False),
+    }
+    for precision in precisions:
+        fused = keras_nasnet.fuse(ours, precision)
+        ways[f"fused {precision}"] = fused, False
+        # In half precision XLA is slower on a CPU by far.
+        if keras.config.backend() == "tensorflow" and precision == "float32":
+            ways[f"fused {precision} XLA"] = fused, True
+    return ways
+
+
+def medians(functions, rounds):
+    """Seconds of each function, all of them called once in each round."""
+    first = {}
+    for name, function in functions.items():
+        start = time.perf_counter()
+        function()
+        first[name] = time.perf_counter() - start
+        function()
+    times = {name: [] for name in functions}
+    for i in range(rounds):
+        # Which goes first changes from round to round.
+        for name in list(functions) if i % 2 else reversed(functions):
+            start = time.perf_counter()
+            functions[name]()
+            times[name].append(time.perf_counter() - start)
+    return first, {name: statistics.median(values) for name, values in times.items()}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--models", nargs="+", default=list(SIZES), choices=SIZES)
+    parser.add_argument("--batches", nargs="+", type=int, help="default: 1 and 16, Large 8")
+    parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"])
     options = parser.parse_args()
     print(f"Keras {keras.__version__} on {keras.config.backend()}")
-    print("model         batch    ours  keras.applications  ratio   (images a second)")
-    for name, size, batches in CASES:
-        ours = getattr(keras_nasnet, name)(weights=None)
-        theirs = getattr(keras.applications, name)(weights=None)
-        for batch in batches:
-            x = np.random.default_rng(0).uniform(-1, 1, (batch, size, size, 3)).astype("float32")
-            times = {model: [] for model in (ours, theirs)}
-            for model in times:
-                model.predict_on_batch(x)
-            # Which of the two goes first changes from round to round.
-            for i in range(options.rounds):
-                for model in (ours, theirs) if i % 2 else (theirs, ours):
-                    start = time.perf_counter()
-                    model.predict_on_batch(x)
-                    times[model].append(time.perf_counter() - start)
-            a, b = (batch / statistics.median(times[model]) for model in (ours, theirs))
-            print(f"{name:13} {batch:5} {a:7.1f} {b:19.1f} {a / b:6.2f}", flush=True)
-        del ours, theirs, times
+    print("model         batch  images/s  ratio  first call  what")
+    for name in options.models:
+        size, ways = SIZES[name], ways_of(name, options.precisions)
+        for batch in options.batches or BATCHES[name]:
+            images = np.random.default_rng(0).uniform(-1, 1, (batch, size, size, 3))
+            images = keras.ops.convert_to_tensor(images.astype("float32"))
+            functions = {way: compiled(model, images, xla) for way, (model, xla) in ways.items()}
+            first, seconds = medians(functions, options.rounds)
+            for way in functions:
+                print(
+                    f"{name:13} {batch:5} {batch / seconds[way]:9.1f} "
+                    f"{seconds[PEER] / seconds[way]:6.2f} {first[way]:9.1f} s  {way}",
+                    flush=True,
+                )
+        del ways, functions
         keras.utils.clear_session()
         gc.collect()
 

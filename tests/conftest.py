@@ -26,7 +26,8 @@ ONE_BLOCK = Genotype(_CELL, _CELL, "one block")
 def one_block(**options):
     """A network of cells of one block, with the stem for small images: trains in no time."""
     options = {"classes": 10, "input_shape": (32, 32, 3), "stem": "cifar"} | options
-    return keras_nasnet.NASNet(ONE_BLOCK, 1, 32, **options)
+    filters = 32 if options["stem"] == "cifar" else 64
+    return keras_nasnet.NASNet(ONE_BLOCK, 1, filters, **options)
 
 
 def randomize(model, seed=0):

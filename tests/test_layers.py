@@ -1,5 +1,7 @@
 """The layers against a float64 NumPy reference, and as Keras layers."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from conftest import images, randomize, relative_difference, weights_of
 
 from keras_nasnet.genotype import Block, CellSpec, Edge, loose_ends
 from keras_nasnet.layers import Cell, ConvolutionUnit, FactorizedReduction, Operation, Pool
+from keras_nasnet.layers.convolution import convolve_depthwise
 from keras_nasnet.layers.normalization import BatchNormalization
 from keras_nasnet.operation import OPERATIONS
 
@@ -172,6 +175,46 @@ def test_paths_say_where_a_weight_is():
     paths = {weight.path for weight in tiny().weights}
     assert "cell_01/block_1_left/separable_0/pointwise_kernel" in paths
     assert "reduction_cell_0/current/convolution_0/batch_normalization/moving_mean" in paths
+
+
+@pytest.mark.skipif(keras.config.backend() == "torch", reason="has no XLA")
+@pytest.mark.parametrize("strides, dilation_rate", [(1, 1), (2, 1), (2, 2)])
+def test_depthwise_convolution_and_gradient_by_xla_are_the_native_ones(strides, dilation_rate):
+    x, kernel = images(2, 9, 6, 4), images(3, 3, 4, 1, seed=1)
+    settings = (strides, strides), dilation_rate
+    native = partial(keras.ops.depthwise_conv, padding="same", data_format="channels_last")
+    if dilation_rate == strides == 2:  # a plain convolution of every other pixel
+        wanted = value_and_gradients(lambda x, k: native(x[:, ::2, ::2], k, 1), x, kernel)
+    else:
+        wanted = value_and_gradients(
+            lambda x, k: native(x, k, strides, dilation_rate=dilation_rate), x, kernel
+        )
+    result = value_and_gradients(lambda x, k: convolve_depthwise(x, k, *settings), x, kernel)
+    for ours, theirs in zip(result, wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-4)
+
+
+def value_and_gradients(function, *arguments):
+    """Of the sum of a function's squares, compiled by XLA."""
+
+    def loss(*arguments):
+        return keras.ops.sum(function(*arguments) ** 2)
+
+    if keras.config.backend() == "jax":
+        import jax
+
+        value, gradients = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))(*arguments)
+        return value, *gradients
+    import tensorflow as tf
+
+    @tf.function(jit_compile=True)
+    def compiled(*arguments):
+        with tf.GradientTape() as tape:
+            tape.watch(arguments)
+            value = loss(*arguments)
+        return value, *tape.gradient(value, arguments)
+
+    return compiled(*map(tf.constant, arguments))
 
 
 def test_unknown_operation_is_refused():

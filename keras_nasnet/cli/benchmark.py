@@ -19,13 +19,13 @@ from keras_nasnet.cli.arguments import (
 NUM_IMAGES = 200
 COLUMNS = {  # heading and format of what goes into 80 characters; --json has all
     "batch": ("batch", "{:d}"),
-    "images_per_s": ("images/s", "{:.1f}"),
+    "images_per_s": ("images /s", "{:.1f}"),
     "p50_ms": ("p50 ms", "{:.1f}"),
     "p99_ms": ("p99 ms", "{:.1f}"),
     "peak_mib": ("peak MiB", "{:.0f}"),
     "size_mib": ("disk MiB", "{:.1f}"),
     "agreement": ("same class", "{:.0%}"),
-    "difference": ("difference", "{:.1g}"),
+    "difference": ("error", "{:.0e}"),
 }
 
 
@@ -100,7 +100,9 @@ def run(options) -> int:
 
 
 def _table(rows) -> Table:
-    table = Table("runtime", "precision", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("runtime", no_wrap=True)
+    table.add_column("precision", no_wrap=True)
     for heading, _ in COLUMNS.values():
         table.add_column(heading, justify="right")
     for row in rows:

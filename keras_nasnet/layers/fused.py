@@ -13,8 +13,8 @@ from keras_nasnet.layers.convolution import convolve, convolve_depthwise, reduce
 from keras_nasnet.layers.normalization import register
 from keras_nasnet.layers.ops import ConvolutionUnit, FactorizedReduction, Operation
 from keras_nasnet.layers.variable import UnscopedVariables
-from keras_nasnet.operation import Convolution, Normalization, Pool, operation_steps
 from keras_nasnet.operation import FactorizedReduction as FactorizedReductionStep
+from keras_nasnet.operation import Normalization, Pool, operation_steps
 
 
 def fold(unit):
@@ -82,8 +82,8 @@ class FusedCell(UnscopedVariables, Cell):
 class FusedModel(keras.Model):
     """A functional model of `FusedCell`s whose `predict` takes the fastest way.
 
-    Under TensorFlow on a CPU that is XLA for single images of a fixed size, TensorFlow's own
-    kernels for larger batches. XLA compiles for about half a minute, once, and not before a second
+    Under TensorFlow on a CPU that is XLA for single images of a fixed size in float32, and
+    TensorFlow's own kernels else. XLA compiles once, for many seconds, and so not before a second
     single image follows a first. `compile(jit_compile=False)` or `True` takes one way for all.
     """
 
@@ -91,7 +91,7 @@ class FusedModel(keras.Model):
         if self.predict_function is not None and not force:
             return
         super().make_predict_function(force)
-        if not self.compiled and _takes_fixed_size_on_tensorflow_cpu(self):
+        if not (self.compiled or self.run_eagerly) and _xla_is_faster_for_one(self):
             self.predict_function = self._by_batch_size(self.predict_function)
 
     def _by_batch_size(self, predict):
@@ -103,16 +103,18 @@ class FusedModel(keras.Model):
         def predict_by_batch_size(batches):
             nonlocal follows_one
             x, _, _ = keras.utils.unpack_x_y_sample_weight(batches[0])
-            is_one = len(batches) == 1 and len(x) == 1
+            is_one = len(batches) == 1 and keras.tree.flatten(x)[0].shape[0] == 1
             compiled, follows_one = is_one and follows_one, is_one
             return predict_one(x) if compiled else predict(batches)
 
         return predict_by_batch_size
 
 
-def _takes_fixed_size_on_tensorflow_cpu(model):
+def _xla_is_faster_for_one(model):
     if keras.config.backend() != "tensorflow" or len(model.inputs) > 1:
         return False
+    if any(layer.compute_dtype != "float32" for layer in model.layers):
+        return False  # XLA is slow in half precision on a CPU
     import tensorflow as tf
 
     elsewhere = tf.distribute.has_strategy() or tf.config.list_logical_devices("GPU")
