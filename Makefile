@@ -2,7 +2,12 @@
 BACKEND ?= tensorflow
 PYTHON ?= python3
 TESTS ?= $(if $(filter tensorflow,$(BACKEND)),,-m every_backend)
-EXTRAS := $(BACKEND),data,plot,search,hub,$(if $(filter tensorflow,$(BACKEND)),dev,test)
+EXTRAS := $(BACKEND),data,plot,search,hub
+ifeq ($(BACKEND),tensorflow)
+EXTRAS := $(EXTRAS),onnx,openvino,litert,serve,dev
+else
+EXTRAS := $(EXTRAS),test
+endif
 ifeq ($(BACKEND),torch)
 EXTRAS := $(EXTRAS),peers
 endif

@@ -18,6 +18,7 @@ _MODULES = {  # where each public name lives
     "zoo": ("NASNet", "NASNetCIFAR", "NASNetLarge", "NASNetMobile", "list_models"),
     "network": ("reset_classifier",),
     "relatives": ("AmoebaNetA", "ENASMicro", "PNASNetLarge", "PNASNetMobile"),
+    "exporter": ("export",),
     "weights.load": ("load_weights", "save_safetensors"),
     "imagenet": ("decode_predictions", "preprocess_input"),
 }
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from keras_nasnet.catalog import ENAS as ENAS
     from keras_nasnet.catalog import NASNET_A as NASNET_A
     from keras_nasnet.catalog import PNASNET_5 as PNASNET_5
+    from keras_nasnet.exporter import export as export
     from keras_nasnet.fusion import fuse as fuse
     from keras_nasnet.genotype import Block as Block
     from keras_nasnet.genotype import CellSpec as CellSpec

@@ -127,16 +127,16 @@ class Batches(keras.utils.PyDataset):
         return ((index + i) % len(self.source) for i in range(len(self.source)))
 
 
-def normalize(images: np.ndarray, normalization=None) -> np.ndarray:
+def normalize(images, normalization=None):
     """Images from 0 to 255 as networks take them.
 
     Args:
-        images: array `(batch, height, width, 3)`.
+        images: array, or float32 tensor of TensorFlow, `(batch, height, width, 3)`.
         normalization: mean and standard deviation of the channels of images from -1 to 1, which
             are brought to 0 and 1; None (default) for images from -1 to 1.
 
     Returns:
-        float32 array of the same shape.
+        float32 array or tensor of the same shape.
     """
     images = preprocess_input(images)
     if normalization is None:

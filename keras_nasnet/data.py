@@ -71,6 +71,11 @@ class Source:
         items = _View(self.items, np.flatnonzero(mask))
         return Source(items, self.labels[mask], self.class_names, self.open_item)
 
+    def sample(self, count: int, size) -> np.ndarray:
+        """Up to `count` of the images, evenly spaced: uint8 array `(count, *size, 3)`."""
+        indices = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
+        return np.stack([self.image(index, size) for index in indices])
+
     def first(self, count: int) -> "Source":
         """The first `count` images."""
         return self.take(np.arange(len(self)) < count)

@@ -57,19 +57,20 @@ class Classifier:
         self.normalization = normalization
 
     @classmethod
-    def load(cls, source, size=None) -> "Classifier":
+    def load(cls, source, size=None, weights="imagenet") -> "Classifier":
         """Loads a model for images.
 
         Args:
-            source: path of a run folder or a `.keras` file, or a name of `list_models()`, whose
-                ImageNet weights are then downloaded.
+            source: path of a run folder or a `.keras` file, or a name of `list_models()`.
             size: as in `Classifier`; by default that of the run.
+            weights: of a name, as in `NASNet`: `"imagenet"` (default), which are downloaded, the
+                path of a file, or None for random ones.
 
         Raises:
             ValueError: if `source` is none of these or cannot be loaded.
         """
         if source in MODELS:
-            return cls(build_model(MODELS[source], source, weights="imagenet"), size=size)
+            return cls(build_model(MODELS[source], source, weights=weights), size=size)
         path = Path(source)
         file = path / MODEL if path.is_dir() else path
         if not file.is_file():

@@ -4,7 +4,19 @@ import argparse
 import logging
 import sys
 
-from keras_nasnet.cli import convert, embed, info, list, plot, predict, recipes, search, train
+from keras_nasnet.cli import (
+    benchmark,
+    convert,
+    embed,
+    export,
+    info,
+    list,
+    plot,
+    predict,
+    recipes,
+    search,
+    train,
+)
 
 
 def main(arguments=None) -> int:
@@ -14,7 +26,8 @@ def main(arguments=None) -> int:
         arguments: list of str; those of the process by default.
 
     Returns:
-        Exit status: 0, 1 if some images could not be read, 2 for a mistake in the arguments.
+        Exit status: 0, 1 if some images could not be read or runtimes not run, 2 for a mistake in
+        the arguments.
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s")
@@ -31,10 +44,11 @@ def main(arguments=None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="keras-nasnet",
-        description="NASNet for Keras: look at a network, train it, classify images with it.",
+        description="NASNet for Keras: look at a network, train it, classify images, export it.",
         epilog="The backend is Keras's: KERAS_BACKEND=tensorflow, jax or torch.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (info, plot, train, recipes, predict, embed, search, list, convert):
+    modules = (info, plot, train, recipes, predict, embed, export, benchmark, search, list, convert)
+    for module in modules:
         module.add(commands)
     return parser

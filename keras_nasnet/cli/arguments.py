@@ -12,8 +12,11 @@ from keras_nasnet.catalog import GENOTYPES, MODELS, network_of
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.plan import NASNetConfig
 from keras_nasnet.recipe import Recipe, recipe
+from keras_nasnet.weights.manifest import PUBLISHED
 
 BACKENDS = ("tensorflow", "jax", "torch")
+
+IMAGENET_MODELS = " or ".join(dict.fromkeys(name for name, _ in PUBLISHED))
 
 console = Console()
 
@@ -81,6 +84,29 @@ def config_of(options) -> NASNetConfig:
         return network_of(Genotype.from_json(Path(name).read_text()), **settings)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+def add_classifier(parser):
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help=f"a run folder, a .keras file, or with ImageNet's weights {IMAGENET_MODELS}",
+    )
+    parser.add_argument("--input-size", type=size, metavar="N", help="resize to N or HEIGHTxWIDTH")
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        default="imagenet",
+        help="other weights of a model that is named: the path of a file, or none",
+    )
+
+
+def load_classifier(options):
+    """The `Classifier` that `add_classifier`'s arguments stand for."""
+    from keras_nasnet.predict import Classifier
+
+    weights = None if options.weights == "none" else options.weights
+    return Classifier.load(options.model, options.input_size, weights)
 
 
 def add_set(parser):

@@ -4,8 +4,13 @@ import sys
 
 from rich.table import Table
 
-from keras_nasnet.cli.arguments import choose_backend, command, console, size
-from keras_nasnet.weights.manifest import PUBLISHED
+from keras_nasnet.cli.arguments import (
+    add_classifier,
+    choose_backend,
+    command,
+    console,
+    load_classifier,
+)
 
 
 def add(commands):
@@ -16,15 +21,9 @@ def add(commands):
         "classify images",
         "keras-nasnet predict run photo.jpg another.png",
     )
-    parser.add_argument(
-        "model",
-        metavar="MODEL",
-        help=f"a run folder, a .keras file, or with ImageNet's weights "
-        f"{' or '.join(dict.fromkeys(name for name, _ in PUBLISHED))}",
-    )
+    add_classifier(parser)
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image file")
     parser.add_argument("--top", type=int, default=5, help="classes an image; default: %(default)s")
-    parser.add_argument("--input-size", type=size, metavar="N", help="resize to N or HEIGHTxWIDTH")
 
 
 def run(options) -> int:
@@ -32,9 +31,8 @@ def run(options) -> int:
         raise ValueError(f"--top: wanted at least 1, got {options.top}")
     choose_backend()
     from keras_nasnet.image import UnreadableImageError
-    from keras_nasnet.predict import Classifier
 
-    classifier = Classifier.load(options.model, options.input_size)
+    classifier = load_classifier(options)
     table = Table("image", "class")
     table.add_column("probability", justify="right")
     unreadable = []

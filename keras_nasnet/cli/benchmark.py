@@ -1,0 +1,111 @@
+"""`keras-nasnet benchmark`."""
+
+import json
+import logging
+import sys
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from keras_nasnet.cli.arguments import (
+    add_classifier,
+    choose_backend,
+    command,
+    console,
+    load_classifier,
+)
+
+NUM_IMAGES = 200
+COLUMNS = {  # heading and format of what goes into 80 characters; --json has all
+    "batch": ("batch", "{:d}"),
+    "images_per_s": ("images /s", "{:.1f}"),
+    "p50_ms": ("p50 ms", "{:.1f}"),
+    "p99_ms": ("p99 ms", "{:.1f}"),
+    "peak_mib": ("peak MiB", "{:.0f}"),
+    "size_mib": ("disk MiB", "{:.1f}"),
+    "agreement": ("same class", "{:.0%}"),
+    "difference": ("error", "{:.0e}"),
+}
+
+
+def add(commands):
+    parser = command(
+        commands,
+        "benchmark",
+        run,
+        "measure a model by every runtime and precision found here",
+        "keras-nasnet benchmark NASNetMobile --weights none --batch-sizes 1 16",
+    )
+    add_classifier(parser)
+    parser.add_argument(
+        "--batch-sizes", type=int, nargs="+", default=[1, 16], metavar="N", help="default: 1 16"
+    )
+    parser.add_argument(
+        "--runtimes", nargs="+", metavar="NAME", help="only these; default: all that are found"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=5, help="of each batch size; default: %(default)s"
+    )
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        help="digits, tfds:NAME or a folder: images to quantize with and to compare results on; "
+        "without it random ones, and no int8",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
+
+
+def run(options) -> int:
+    if min(options.batch_sizes) < 1:
+        raise ValueError(f"--batch-sizes: wanted at least 1, got {min(options.batch_sizes)}")
+    choose_backend()
+    from keras_nasnet.benchmark import benchmark, routes
+    from keras_nasnet.data import open_data
+
+    some = routes(options.data is not None)
+    found = list(dict.fromkeys(route.runtime for route in some))
+    for name in options.runtimes or ():
+        if name not in found:
+            raise ValueError(f"--runtimes: {name!r} is not found; allowed are {', '.join(found)}")
+    some = [route for route in some if route.runtime in (options.runtimes or found)]
+    classifier = load_classifier(options)
+    images = None
+    if options.data is not None:
+        images = open_data(options.data)[0].sample(NUM_IMAGES, classifier.size)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # says what is deprecated
+    rows, failures = [], []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=len(some))
+        results = benchmark(
+            classifier,
+            some,
+            batch_sizes=options.batch_sizes,
+            seconds=options.seconds,
+            images=images,
+        )
+        for route, result in results:
+            progress.update(task, advance=1, description=f"{route.runtime} {route.precision}")
+            if isinstance(result, str):
+                failures.append(f"{route.runtime} {route.precision}: {result}")
+            else:
+                rows += result
+    if options.json:
+        print(json.dumps(rows, indent=2))
+    else:
+        console.print(_table(rows))
+    for failure in failures:
+        print(f"keras-nasnet: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _table(rows) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("runtime", no_wrap=True)
+    table.add_column("precision", no_wrap=True)
+    for heading, _ in COLUMNS.values():
+        table.add_column(heading, justify="right")
+    for row in rows:
+        numbers = (form.format(row[key]) for key, (_, form) in COLUMNS.items())
+        table.add_row(row["runtime"], row["precision"], *numbers)
+    return table

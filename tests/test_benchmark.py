@@ -1,0 +1,77 @@
+"""`keras-nasnet benchmark`."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import pytest
+from conftest import one_block, randomize
+
+from keras_nasnet import benchmark, cli
+from keras_nasnet.benchmark import KERAS, Route
+
+
+def test_a_row_for_each_runtime_precision_and_batch(capsys, tmp_path):
+    if keras.config.backend() != "tensorflow":
+        pytest.skip("TensorFlow is not the backend")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    path = tmp_path / "model.keras"
+    randomize(one_block()).save(path)
+    arguments = ["benchmark", str(path), "--batch-sizes", "1", "3", "--seconds", "0.1", "--json"]
+    assert cli.main([*arguments, "--runtimes", "fused", "onnx"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    named = [(row["runtime"], row["precision"], row["batch"]) for row in rows]
+    wanted = [("fused", "float32"), ("fused", "bfloat16"), ("onnx", "float32")]
+    assert named == [(*route, batch) for route in wanted for batch in (1, 3)]
+    for row in rows:
+        assert row["p50_ms"] <= row["p90_ms"] <= row["p99_ms"]
+        assert row["images_per_s"] == pytest.approx(row["batch"] * 1000 / row["p50_ms"])
+        assert row["peak_mib"] > 50
+        assert row["size_mib"] == pytest.approx(0.1, abs=0.1)
+        assert row["difference"] < (0.01 if row["precision"] == "bfloat16" else 1e-5)
+        assert row["agreement"] >= 0.8
+    onnx_mib = [row["peak_mib"] for row in rows if row["runtime"] == "onnx"]
+    assert max(onnx_mib) < rows[0]["peak_mib"], "a process without Keras and TensorFlow"
+    assert cli.main([*arguments[:-1], "--runtimes", "onnx"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("onnx") == 2, "a line for each batch size"
+    assert "float32" in printed
+
+
+def test_routes_need_their_runtimes(monkeypatch):
+    found = {"tensorflow", "onnxruntime", "ai_edge_litert"}
+    monkeypatch.setattr(benchmark, "find_spec", lambda name: name in found)
+    assert {route.runtime for route in benchmark.routes(True)} == {
+        "keras",
+        "fused",
+        "tf_saved_model",
+        "onnx",
+        "litert",
+    }
+    assert Route("litert", "int8") in benchmark.routes(True)
+    assert Route("litert", "int8") not in benchmark.routes(False)
+    found.clear()
+    assert {route.runtime for route in benchmark.routes(True)} == {"keras", "fused"}
+    assert benchmark.routes(True)[0] == Route(KERAS, "float32")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--batch-sizes", "0"], "--batch-sizes: wanted at least 1, got 0"),
+        (["--runtimes", "caffe"], "'caffe' is not found; allowed are keras, fused"),
+    ],
+)
+def test_mistakes(capsys, arguments, message):
+    assert cli.main(["benchmark", "NASNetMobile", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_measured_process_imports_no_backend():
+    code = "import sys, keras_nasnet.benchmark; print(*sys.modules)"
+    modules = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"keras", "tensorflow", "jax", "torch"} & set(modules)
