@@ -42,6 +42,11 @@ class Log:
                     self._writer.add_scalar(key, value, row["step"])
             self._writer.flush()
 
+    def close(self) -> None:
+        """Ends the thread that writes TensorBoard's logs."""
+        if self._writer is not None:
+            self._writer.close()
+
     def best(self, key: str) -> float:
         """The greatest value of a column, -1 if there are no rows."""
         return max((row[key] for row in self.rows), default=-1.0)

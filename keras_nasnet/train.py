@@ -1,6 +1,7 @@
 """Training by a recipe with plain `model.fit`, in a folder from which it can go on."""
 
 import json
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -142,9 +143,10 @@ def train(
             say(f"going on from step {step:,}")
         else:
             _reset_training_step(model)
+        log = Log(run, LOG, TENSORBOARD, step // len(batches))
         callback = Run(
             run,
-            Log(run, LOG, TENSORBOARD, step // len(batches)),
+            log,
             learning_rate(job.recipe, len(batches)),
             steps_per_epoch=len(batches),
             total_steps=job.recipe.epochs * len(batches),
@@ -153,7 +155,7 @@ def train(
             checkpoint_s=checkpoint_s,
             say=say,
         )
-        with stopped_by_signals(callback):
+        with closing(log), stopped_by_signals(callback):
             _fit(model, job.recipe, batches, held_out, callback, verbose)
     return model
 
