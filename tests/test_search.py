@@ -11,6 +11,7 @@ from test_genotype import random_genotype
 
 from keras_nasnet.catalog import NASNET_A
 from keras_nasnet.genotype import COMBINERS
+from keras_nasnet.operation import OPERATIONS
 from keras_nasnet.search import (
     PUBLISHED,
     Controller,
@@ -219,7 +220,7 @@ def test_choices_and_genotypes_are_each_others():
         genotype = random_genotype(seed)
         size = len(genotype.normal.blocks)
         if len(genotype.reduction.blocks) == size:
-            space = SearchSpace(size, combiners=list(COMBINERS))
+            space = SearchSpace(size, list(OPERATIONS), list(COMBINERS))
             decoded = space.decode(space.encode(genotype))
             assert decoded.normal.blocks == genotype.normal.blocks
 
@@ -328,8 +329,8 @@ def test_samples_have_the_probabilities_they_are_given():
     rng = np.random.default_rng(4)
     policy = Policy([3, 2], rng)
     policy.weights[:] = rng.normal(0, 1, policy.weights.shape)
-    samples, logs = policy.sample(rng, 20_000)
-    np.testing.assert_allclose(logs, policy.log_probabilities(samples)[0], atol=1e-5)
+    samples = policy.sample(rng, 20_000)
+    logs, _ = policy.log_probabilities(samples)
     for choices in np.ndindex(3, 2):
         share = (samples == choices).all(1)
         if share.any():

@@ -95,7 +95,8 @@ class Controller(Searcher):
         self._num_steps = 0
         self._baseline = 0.0
         self._num_learned = 0  # trials told before the last update
-        self._samples: dict[Choices, list[float]] = {}  # not tried yet, with log-probabilities
+        self._samples: dict[Choices, None] = {}  # of the policy as it is, not tried yet
+        self._newest: list[str] = []  # trials asked for since the last update
         self._asked: dict[str, list[float]] = {}  # log-probabilities of trials to learn from
         self._predictor = Predictor(self)
 
@@ -103,9 +104,8 @@ class Controller(Searcher):
         if len(self.rewards) < self.num_starts:
             return self._random()
         if not self._samples:
-            samples, logs = self.policy.sample(self.rng, max(self.batch_size, self.num_candidates))
-            for choices, log in zip(samples.tolist(), logs.tolist(), strict=True):
-                self._samples.setdefault(tuple(choices), log)
+            samples = self.policy.sample(self.rng, max(self.batch_size, self.num_candidates))
+            self._samples = dict.fromkeys(map(tuple, samples.tolist()))
         candidates = np.array(list(self._samples), "int16")
         if self.num_candidates > 1:
             near = self._predictor.near_best(self.num_mutants)
@@ -114,10 +114,8 @@ class Controller(Searcher):
 
     def _take(self, trial_id, choices):
         super()._take(trial_id, choices)
-        log = self._samples.pop(choices, None)
-        if log is None:
-            log = self.policy.log_probabilities(np.array([choices]))[0][0].tolist()
-        self._asked[trial_id] = log
+        self._samples.pop(choices, None)
+        self._newest.append(trial_id)
 
     def _learn(self):
         if len(self.rewards) - self._num_learned >= self.batch_size:
@@ -126,11 +124,16 @@ class Controller(Searcher):
 
     def _update(self) -> None:
         """Steps towards the trials told since the last update and the best of all."""
+        # The weights are still those of the time when these were asked for.
+        logs, _ = self.policy.log_probabilities(self._choices_of(self._newest))
+        self._asked |= zip(self._newest, logs.tolist(), strict=True)
+        self._newest = []
+
         trials = list(self.rewards)
         scores = dict(zip(trials, normal_scores(self.rewards.values()), strict=True))
         batch = trials[self._num_learned :]
         replayed = self._best_first()[: self.num_replayed]
-        choices = np.array([self.choices[trial] for trial in batch + replayed])
+        choices = self._choices_of(batch + replayed)
         advantages = np.array([scores[trial] for trial in batch + replayed]) - self._baseline
         asked = np.array([self._asked.pop(trial) for trial in batch])
         for epoch in range(self.num_epochs):
@@ -150,6 +153,9 @@ class Controller(Searcher):
             self._baseline += float(step)
         self._num_learned = len(trials)
 
+    def _choices_of(self, trials) -> np.ndarray:
+        return np.array([self.choices[trial] for trial in trials])
+
     def _step(self, gradient: np.ndarray) -> None:
         """One step of Adam."""
         self._num_steps += 1
@@ -167,7 +173,8 @@ class Controller(Searcher):
             "num_steps": self._num_steps,
             "baseline": self._baseline,
             "num_learned": self._num_learned,
-            "samples": [[list(choices), log] for choices, log in self._samples.items()],
+            "samples": [list(choices) for choices in self._samples],
+            "newest": list(self._newest),
             "asked": dict(self._asked),
         }
 
@@ -177,7 +184,8 @@ class Controller(Searcher):
         self._moments[:] = _from_text(state["moments"]).reshape(self._moments.shape)
         self._num_steps, self._baseline = state["num_steps"], state["baseline"]
         self._num_learned = state["num_learned"]
-        self._samples = {tuple(choices): log for choices, log in state["samples"]}
+        self._samples = dict.fromkeys(map(tuple, state["samples"]))
+        self._newest = list(state["newest"])
         self._asked = dict(state["asked"])
         self._predictor = Predictor(self)
 

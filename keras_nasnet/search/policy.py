@@ -66,8 +66,8 @@ class Policy:
             for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
         }
 
-    def sample(self, rng, num_samples: int) -> tuple[np.ndarray, np.ndarray]:
-        """Choices and the logarithms of their probabilities, both `(samples, decisions)`."""
+    def sample(self, rng, num_samples: int) -> np.ndarray:
+        """Choices `(samples, decisions)`."""
         uniform = rng.random((num_samples, len(self.choice_slices)))
 
         def choose(decision, probabilities):
@@ -75,7 +75,7 @@ class Policy:
             return (uniform[:, decision, None] > thresholds).sum(1)
 
         moments = self._run(num_samples, choose)
-        return np.stack([moment.chosen for moment in moments], 1), _log_chosen(moments)
+        return np.stack([moment.chosen for moment in moments], 1)
 
     def log_probabilities(self, choices: np.ndarray) -> tuple[np.ndarray, list[Moment]]:
         """Logarithms of the probabilities of choices, both `(samples, decisions)`.
