@@ -33,6 +33,7 @@ def build(
     drop_path_steps=None,
     drop_path_schedule="linear",
     auxiliary=False,
+    remat=False,
     name=None,
 ) -> keras.Model:
     """Builds the network on an image tensor.
@@ -49,6 +50,7 @@ def build(
             in `ScheduledDropPath`; 0 for none.
         auxiliary: bool or float. Whether an `AuxiliaryHead` is trained with, and with what weight
             of its loss; only with top.
+        remat: bool. As in `Cell`, of every cell.
         name: str or None.
 
     Returns:
@@ -90,6 +92,7 @@ def build(
             layout.previous_strides,
             pool_padding=config.pool_padding,
             drop_path=drop_path or None,
+            remat=remat,
             name=placement.name,
             **batch_norm,
         )
