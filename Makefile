@@ -3,6 +3,9 @@ BACKEND ?= tensorflow
 PYTHON ?= python3
 TESTS ?= $(if $(filter tensorflow,$(BACKEND)),,-m every_backend)
 EXTRAS := $(BACKEND),data,plot,search,hub,$(if $(filter tensorflow,$(BACKEND)),dev,test)
+ifeq ($(BACKEND),tensorflow)
+EXTRAS := $(EXTRAS),detection
+endif
 ifeq ($(BACKEND),torch)
 EXTRAS := $(EXTRAS),peers
 endif

@@ -49,7 +49,8 @@ def main():
             output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
             peak, seconds = map(float, output.split("MEASURED")[1].split())
             print(
-                f"{name}, batch {options.batch}, {kind}: peak {peak:.2f} GiB, {seconds:.1f} s a step",
+                f"{name}, batch {options.batch}, {kind}: peak {peak:.2f} GiB, "
+                f"{seconds:.1f} s a step",
                 flush=True,
             )
 
