@@ -20,7 +20,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 .PHONY: help demo test lint package lock clean
 
 help:
-	@echo "make demo     trains a small NASNet-A on handwritten digits and uses it"
+	@echo "make demo     searches for a cell on handwritten digits, trains it larger, uses it"
 	@echo "make test     runs the tests; BACKEND=jax or BACKEND=torch for those backends"
 	@echo "make lint     format, lint, types, floors"
 	@echo "make package  builds sdist and wheel and imports the wheel in an empty environment"

@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 _MODULES = {  # where each public name lives
     "genotype": ("Block", "CellSpec", "Edge", "Genotype"),
     "catalog": ("AMOEBANET_A", "ENAS", "NASNET_A", "PNASNET_5"),
-    "layers": ("Cell", "ScheduledDropPath"),
+    "layers": ("Cell", "ScheduledDropPath", "feature_pyramid"),
     "fusion": ("fuse",),
     "zoo": ("NASNet", "NASNetCIFAR", "NASNetLarge", "NASNetMobile", "list_models"),
     "network": ("reset_classifier",),
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from keras_nasnet.imagenet import preprocess_input as preprocess_input
     from keras_nasnet.layers import Cell as Cell
     from keras_nasnet.layers import ScheduledDropPath as ScheduledDropPath
+    from keras_nasnet.layers import feature_pyramid as feature_pyramid
     from keras_nasnet.network import reset_classifier as reset_classifier
     from keras_nasnet.relatives import AmoebaNetA as AmoebaNetA
     from keras_nasnet.relatives import ENASMicro as ENASMicro

@@ -11,6 +11,7 @@ from keras_nasnet.layers import (
     TrainingStep,
 )
 from keras_nasnet.layers.auxiliary import AuxiliaryModel
+from keras_nasnet.layers.pyramid import STEM, FeatureModel
 from keras_nasnet.plan import NASNetConfig, plan
 
 CLASSIFIER = "predictions"
@@ -32,6 +33,7 @@ def build(
     drop_path_steps=None,
     drop_path_schedule="linear",
     auxiliary=False,
+    remat=False,
     name=None,
 ) -> keras.Model:
     """Builds the network on an image tensor.
@@ -48,6 +50,7 @@ def build(
             in `ScheduledDropPath`; 0 for none.
         auxiliary: bool or float. Whether an `AuxiliaryHead` is trained with, and with what weight
             of its loss; only with top.
+        remat: bool. As in `Cell`, of every cell.
         name: str or None.
 
     Returns:
@@ -71,7 +74,7 @@ def build(
         strides=2 if imagenet else 1,
         padding="valid" if imagenet else "same",
         relu=False,
-        name="stem",
+        name=STEM,
         **batch_norm,
     )
     states = [stem(image)]
@@ -89,6 +92,7 @@ def build(
             layout.previous_strides,
             pool_padding=config.pool_padding,
             drop_path=drop_path or None,
+            remat=remat,
             name=placement.name,
             **batch_norm,
         )
@@ -118,7 +122,7 @@ def build(
     sources = keras.utils.get_source_inputs(image)
     sources = sources[0] if len(sources) == 1 else sources
     if not head:
-        return keras.Model(sources, x, name=name)
+        return FeatureModel(sources, x, name=name)
     return AuxiliaryModel(sources, [x, head(head_inputs)], name=name)
 
 
@@ -146,7 +150,7 @@ def reset_classifier(model, classes) -> keras.Model:
     old = layers_by_name[CLASSIFIER]
     x = layers.Dense.from_config(old.get_config() | {"units": classes})(old.input)
     if AUXILIARY not in layers_by_name:
-        return keras.Model(model.input, x, name=model.name)
+        return FeatureModel(model.input, x, name=model.name)
     old = layers_by_name[AUXILIARY]
     head = AuxiliaryHead.from_config(old.get_config() | {"classes": classes})
     outputs = [x, head(old.input)]

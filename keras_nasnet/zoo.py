@@ -174,6 +174,9 @@ def NASNet(
             a weight of 0.4 or the float given; needs a fixed input size and the classifier.
             `predict`, `evaluate` and exports are without it.
         dropout_rate: float in [0, 1), default 0. Before the classifier; 0.5 in the paper.
+        remat: bool, default False. Whether training keeps the inputs of each cell alone and
+            evaluates it anew for the gradients (gradient checkpointing): the same results, with
+            less memory and more time.
         pool_padding: `"same"` (default) as the authors' code, `"zeros"` as keras.applications,
             which counts zeros at the border of pools with stride 2, `"average_zeros"` as timm,
             which counts them in averages alone. Published weights were trained with `"same"`.
@@ -233,6 +236,7 @@ def build_model(
     drop_path_schedule="linear",
     auxiliary=False,
     dropout_rate=0.0,
+    remat=False,
     pool_padding="same",
     batch_norm_momentum=None,
 ) -> keras.Model:
@@ -284,6 +288,7 @@ def build_model(
             drop_path_steps=drop_path_steps,
             drop_path_schedule=drop_path_schedule,
             auxiliary=auxiliary,
+            remat=remat,
             name=name,
         )
     if weights:

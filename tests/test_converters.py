@@ -112,6 +112,7 @@ def test_the_background_class_is_left_out(tmp_path):
 @needs_timm
 @every_backend
 def test_nasnet_is_that_of_timm(tmp_path):
+    import torch
     from safetensors.torch import save_file
 
     theirs = timm_network("NASNetALarge", num_features=96, stem_size=32, num_classes=10)
@@ -131,6 +132,13 @@ def test_nasnet_is_that_of_timm(tmp_path):
         x = images(2, *size, 3)
         result = model(x, training=False)
         assert relative_difference(result, torch_logits(theirs, x)) <= 1e-5
+
+    maps = keras.Model(model.input, model.pyramid_outputs)(x)
+    with torch.no_grad():
+        channels_first = torch.from_numpy(x.transpose(0, 3, 1, 2).copy())
+        taps = theirs.forward_intermediates(channels_first, intermediates_only=True)
+    for level, tap in zip(("P1", "P2", "P3", "P4", "P5"), taps, strict=True):
+        assert relative_difference(maps[level], tap.permute(0, 2, 3, 1).numpy()) <= 1e-5
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from keras_nasnet.layers.cell import Cell
 from keras_nasnet.layers.drop_path import ScheduledDropPath, TrainingStep
 from keras_nasnet.layers.fused import FusedCell
 from keras_nasnet.layers.ops import ConvolutionUnit, FactorizedReduction, Operation, Pool
+from keras_nasnet.layers.pyramid import feature_pyramid
 
 __all__ = [
     "AuxiliaryHead",
@@ -16,4 +17,5 @@ __all__ = [
     "Pool",
     "ScheduledDropPath",
     "TrainingStep",
+    "feature_pyramid",
 ]

@@ -5,6 +5,7 @@ from keras import layers, ops
 
 from keras_nasnet.layers.normalization import register
 from keras_nasnet.layers.ops import ConvolutionUnit
+from keras_nasnet.layers.pyramid import FeatureModel
 
 POOL_SIZE, POOL_STRIDES = 5, 3
 PROJECTION_FILTERS, FULL_MAP_FILTERS = 128, 768  # slim nasnet.py, _build_aux_head
@@ -103,7 +104,7 @@ class AuxiliaryHead(layers.Layer):
 
 
 @register
-class AuxiliaryModel(keras.Model):
+class AuxiliaryModel(FeatureModel):
     """A functional model that trains with an auxiliary head and is without it otherwise.
 
     It is made from two outputs, the classifier's and that of an `AuxiliaryHead`, and shows the

@@ -29,6 +29,8 @@ class Cell(keras.layers.Layer):
         batch_norm_epsilon: float, default 1e-3.
         drop_path: `ScheduledDropPath` of the output of every operation that is no identity, or
             None (default).
+        remat: bool, default False. Whether training keeps the cell's inputs alone and evaluates
+            it anew for the gradients: the same results, with less memory and more time.
 
     Call arguments:
         inputs: `[current, previous]`, float tensors `(batch, height, width, channels)`, or the
@@ -53,6 +55,7 @@ class Cell(keras.layers.Layer):
         batch_norm_momentum=0.9997,
         batch_norm_epsilon=1e-3,
         drop_path=None,
+        remat=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -66,6 +69,7 @@ class Cell(keras.layers.Layer):
         if isinstance(drop_path, dict):
             drop_path = keras.saving.deserialize_keras_object(drop_path)
         self.drop_path = drop_path
+        self.remat = remat
         self.operations = {}
 
     def build(self, inputs_shape, step_shape=None):
@@ -89,6 +93,26 @@ class Cell(keras.layers.Layer):
             self.operations[stage.name] = operation
 
     def call(self, inputs, step=None, training=None):
+        if not (self.remat and training and self.trainable and _recomputes()):
+            return self._evaluate(inputs, step, training)
+        trained, updated = self.trainable_variables, self.non_trainable_variables
+        # As they are now: the second evaluation draws the same paths to drop.
+        state = [ops.copy(variable) for variable in updated]
+
+        def evaluate(inputs, weights):
+            values = zip([*trained, *updated], [*weights, *state], strict=True)
+            with keras.StatelessScope(values) as scope:
+                outputs = self._evaluate(inputs, step, training)
+            return outputs, [scope.get_current_value(variable) for variable in updated]
+
+        weights = [ops.convert_to_tensor(variable) for variable in trained]
+        outputs, state_after = keras.remat(evaluate)(inputs, weights)
+        # Here, not within: there the second evaluation would update them once more.
+        for variable, value in zip(updated, state_after, strict=True):
+            variable.assign(value)
+        return outputs
+
+    def _evaluate(self, inputs, step, training):
         current, *previous = inputs if isinstance(inputs, list | tuple) else [inputs]
         drops_paths = self.drop_path is not None and training
         drop_rate = self.drop_path.next_rate(step) if drops_paths else None
@@ -158,7 +182,17 @@ class Cell(keras.layers.Layer):
             "batch_norm_momentum": self.batch_norm_momentum,
             "batch_norm_epsilon": self.batch_norm_epsilon,
             "drop_path": self.drop_path and keras.saving.serialize_keras_object(self.drop_path),
+            "remat": self.remat,
         }
+
+
+def _recomputes():
+    """Not outside of TensorFlow's graphs: there `recompute_grad` gives other gradients."""
+    if keras.config.backend() != "tensorflow":
+        return True
+    import tensorflow as tf
+
+    return not tf.executing_eagerly()
 
 
 def _shapes(input_shape):

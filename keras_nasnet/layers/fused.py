@@ -12,6 +12,7 @@ from keras_nasnet.layers.cell import Cell
 from keras_nasnet.layers.convolution import convolve, convolve_depthwise, reduce_factorized
 from keras_nasnet.layers.normalization import register
 from keras_nasnet.layers.ops import ConvolutionUnit, FactorizedReduction, Operation
+from keras_nasnet.layers.pyramid import FeatureModel
 from keras_nasnet.layers.variable import UnscopedVariables
 from keras_nasnet.operation import FactorizedReduction as FactorizedReductionStep
 from keras_nasnet.operation import Normalization, Pool, operation_steps
@@ -92,7 +93,7 @@ class FusedCell(UnscopedVariables, Cell):
 
 
 @register
-class FusedModel(keras.Model):
+class FusedModel(FeatureModel):
     """A functional model of `FusedCell`s whose `predict` takes the fastest way.
 
     Under TensorFlow on a CPU that is XLA for single images of a fixed size in float32, and

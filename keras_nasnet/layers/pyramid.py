@@ -1,0 +1,60 @@
+"""Feature maps of a network at each resolution, as detectors and segmenters take them."""
+
+from functools import cached_property
+
+import keras
+from keras import layers
+
+from keras_nasnet.layers.cell import Cell
+from keras_nasnet.layers.normalization import register
+
+STEM = "stem"
+
+
+def feature_pyramid(model) -> dict[str, keras.KerasTensor]:
+    """The last feature map of each resolution, after ReLU; the stem's without.
+
+    Args:
+        model: `keras.Model`, a NASNet of this package, fused or with other layers after it.
+
+    Returns:
+        `{"P1": ..., "P5": ...}`, Keras tensors of shape `(batch, height / 2**n, width / 2**n,
+        channels)` for `Pn`, rounded as the network does. The stem for small images has `P0`, `P1`
+        and `P2`. `keras.Model(model.input, feature_pyramid(model))` shares its layers with `model`.
+
+    Raises:
+        ValueError: if the cells of this package are not layers of the model.
+    """
+    states = [
+        layer
+        for layer in getattr(model, "layers", ())
+        if isinstance(layer, Cell) or layer.name == STEM
+    ]
+    if len(states) < 2:
+        raise ValueError(
+            f"model: wanted a NASNet of this package, with its stem and cells; got {model!r}"
+        )
+    level, last = 0, {}
+    for layer in states:
+        halves = layer.strides in (2, (2, 2))
+        level += halves
+        last[f"P{level}"] = layer
+    return {
+        name: layer.output
+        if layer.name == STEM  # as timm's nasnetalarge has it
+        else layers.Activation("relu", dtype=layer.dtype_policy, name=name)(layer.output)
+        for name, layer in last.items()
+    }
+
+
+@register
+class FeatureModel(keras.Model):
+    """A functional model with the attribute that KerasHub asks an image encoder for.
+
+    A class of its own, so that a model that was saved and loaded has it too.
+    """
+
+    @cached_property
+    def pyramid_outputs(self):
+        """`feature_pyramid` of the model."""
+        return feature_pyramid(self)
