@@ -1,6 +1,9 @@
-"""Peak memory and time of a training step with and without `remat`, a process of each.
+"""Peak memory of a training step with and without `remat`, and of a search of many children.
 
-KERAS_BACKEND=tensorflow python benchmarks/memory.py --models NASNetLarge --batch 4
+Each is a process of its own.
+
+    KERAS_BACKEND=tensorflow python benchmarks/memory.py --models NASNetLarge --batch 4
+    KERAS_BACKEND=tensorflow python benchmarks/memory.py --children 50
 """
 
 import argparse
@@ -8,6 +11,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -29,19 +33,54 @@ def measure(name, batch, remat):
         start = time.perf_counter()
         model.train_on_batch(images, np.zeros(batch, "int32"))
         seconds = time.perf_counter() - start
-    print("MEASURED", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, seconds)
+    print("MEASURED", peak_mib() / 2**10, seconds)
+
+
+def peak_mib(who=resource.RUSAGE_SELF):
+    return resource.getrusage(who).ru_maxrss / 2**10
+
+
+def search(num_children):
+    """Prints how the peak memory of a search grows while it trains children on the digits."""
+    from keras_nasnet.recipe import recipe
+    from keras_nasnet.search import NASNetTuner, SearchSpace
+
+    class Measured(NASNetTuner):
+        def _trial_ended(self, trial):
+            super()._trial_ended(trial)
+            peaks.append(peak_mib())
+
+    peaks = []
+    with tempfile.TemporaryDirectory() as folder:
+        tuner = Measured(
+            SearchSpace(num_blocks=2),
+            max_trials=num_children,
+            num_cells=1,
+            filters=4,
+            recipe=recipe("search-child", epochs=1),
+            directory=folder,
+        )
+        tuner.search("digits")
+    failed = sum(trial.score is None for trial in tuner.oracle.trials.values())
+    print(
+        f"{len(peaks)} children, {failed} failed: the search's process grew by "
+        f"{peaks[-1] - peaks[0]:.0f} MiB from the first to the last, to {peaks[-1]:.0f}; the "
+        f"greatest process of children {peak_mib(resource.RUSAGE_CHILDREN):.0f} MiB"
+    )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=["NASNetMobile", "NASNetLarge"])
     parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--children", type=int, help="of a search, which is measured instead")
     parser.add_argument("--alone", choices=["plain", "remat"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if options.alone:
-        measure(options.models[0], options.batch, options.alone == "remat")
-        return
+        return measure(options.models[0], options.batch, options.alone == "remat")
+    if options.children:
+        return search(options.children)
     for name in options.models:
         for kind in ("plain", "remat"):
             command = [sys.executable, __file__, "--models", name, "--batch", str(options.batch)]

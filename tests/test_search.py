@@ -310,9 +310,9 @@ def test_the_gradient_is_that_of_differences():
     factors = rng.normal(size=choices.shape)
 
     def loss():
-        logs, moments = policy.log_probabilities(choices)
-        entropies = [-(m.probabilities * np.log(m.probabilities)).sum() for m in moments]
-        return (factors * logs).sum() + 0.7 * sum(entropies)
+        logs, (*_, probabilities, _) = policy.log_probabilities(choices)
+        entropies = -probabilities * np.log(probabilities)
+        return (factors * logs).sum() + 0.7 * entropies.sum()
 
     gradient = policy.gradient(policy.log_probabilities(choices)[1], factors, 0.7)
     for index in rng.choice(len(gradient), 300):

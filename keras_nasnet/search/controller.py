@@ -96,8 +96,8 @@ class Controller(Searcher):
         self._baseline = 0.0
         self._num_learned = 0  # trials told before the last update
         self._samples: dict[Choices, None] = {}  # of the policy as it is, not tried yet
-        self._newest: list[str] = []  # trials asked for since the last update
-        self._asked: dict[str, list[float]] = {}  # log-probabilities of trials to learn from
+        # Logarithms of the probabilities of trials asked for before the last update, not told yet.
+        self._asked: dict[str, list[float]] = {}
         self._predictor = Predictor(self)
 
     def _propose(self) -> Choices:
@@ -115,7 +115,6 @@ class Controller(Searcher):
     def _take(self, trial_id, choices):
         super()._take(trial_id, choices)
         self._samples.pop(choices, None)
-        self._newest.append(trial_id)
 
     def _learn(self):
         if len(self.rewards) - self._num_learned >= self.batch_size:
@@ -124,37 +123,35 @@ class Controller(Searcher):
 
     def _update(self) -> None:
         """Steps towards the trials told since the last update and the best of all."""
-        # The weights are still those of the time when these were asked for.
-        logs, _ = self.policy.log_probabilities(self._choices_of(self._newest))
-        self._asked |= zip(self._newest, logs.tolist(), strict=True)
-        self._newest = []
-
-        trials = list(self.rewards)
-        scores = dict(zip(trials, normal_scores(self.rewards.values()), strict=True))
-        batch = trials[self._num_learned :]
-        replayed = self._best_first()[: self.num_replayed]
-        choices = self._choices_of(batch + replayed)
-        advantages = np.array([scores[trial] for trial in batch + replayed]) - self._baseline
-        asked = np.array([self._asked.pop(trial) for trial in batch])
+        told = list(self.rewards)
+        scores = dict(zip(told, normal_scores(self.rewards.values()).tolist(), strict=True))
+        batch = told[self._num_learned :]
+        learned = batch + self._best_first()[: self.num_replayed]
+        known = {*told, *self._asked}
+        untold = [trial for trial in self.choices if trial not in known]
+        choices = np.array([self.choices[trial] for trial in learned + untold])
+        advantages = np.zeros((len(choices), 1))
+        advantages[: len(learned), 0] = [scores[trial] - self._baseline for trial in learned]
         for epoch in range(self.num_epochs):
-            logs, moments = self.policy.log_probabilities(choices)
-            if not epoch:  # replayed trials count as if they had been sampled now
-                asked = np.concatenate([asked, logs[len(batch) :]])
+            logs, run = self.policy.log_probabilities(choices)
+            if not epoch:
+                # The weights are still those by which the trials since the last update were
+                # asked for; replayed trials count as if they had been sampled now.
+                asked = logs.copy()
+                for row, trial in enumerate(batch):
+                    asked[row] = self._asked.pop(trial, asked[row])
+                self._asked |= zip(untold, logs[len(learned) :].tolist(), strict=True)
             ratios = np.exp(logs - asked)
-            over = np.where(advantages > 0, 1, -1)[:, None] * (ratios - 1) > self.clip
-            log_gradient = np.where(over, 0, -advantages[:, None] * ratios) / len(choices)
+            over = np.where(advantages > 0, 1, -1) * (ratios - 1) > self.clip
+            log_gradient = np.where(over, 0, -advantages * ratios) / len(choices)
             self._step(
                 self.policy.gradient(
-                    moments, log_gradient.astype("float32"), -self.entropy_weight / len(choices)
+                    run, log_gradient.astype("float32"), -self.entropy_weight / len(choices)
                 )
             )
         for trial in batch:
-            step = (1 - self.baseline_decay) * (scores[trial] - self._baseline)
-            self._baseline += float(step)
-        self._num_learned = len(trials)
-
-    def _choices_of(self, trials) -> np.ndarray:
-        return np.array([self.choices[trial] for trial in trials])
+            self._baseline += (1 - self.baseline_decay) * (scores[trial] - self._baseline)
+        self._num_learned = len(told)
 
     def _step(self, gradient: np.ndarray) -> None:
         """One step of Adam."""
@@ -174,7 +171,6 @@ class Controller(Searcher):
             "baseline": self._baseline,
             "num_learned": self._num_learned,
             "samples": [list(choices) for choices in self._samples],
-            "newest": list(self._newest),
             "asked": dict(self._asked),
         }
 
@@ -185,7 +181,6 @@ class Controller(Searcher):
         self._num_steps, self._baseline = state["num_steps"], state["baseline"]
         self._num_learned = state["num_learned"]
         self._samples = dict.fromkeys(map(tuple, state["samples"]))
-        self._newest = list(state["newest"])
         self._asked = dict(state["asked"])
         self._predictor = Predictor(self)
 

@@ -16,16 +16,18 @@ GATE_SCALE = np.repeat(np.array([0.5, 0.5, 1.0, 0.5], "float32"), NUM_UNITS)
 GATE_OFFSET = np.repeat(np.array([0.5, 0.5, 0.0, 0.5], "float32"), NUM_UNITS)
 
 
-class Moment(NamedTuple):
-    """What one decision leaves for the gradient; arrays have a row for each sample."""
+class Pass(NamedTuple):
+    """What a pass through the decisions leaves for the gradient.
 
-    hidden: np.ndarray  # before
-    cell: np.ndarray
+    Arrays of the LSTM have an axis for decisions, for samples, and for units.
+    """
+
+    hidden: np.ndarray  # before each decision, and after the last
+    cell: np.ndarray  # likewise
     gates: np.ndarray  # input, forget, candidate, output
     squashed: np.ndarray  # tanh of the cell after
-    hidden_after: np.ndarray
-    probabilities: np.ndarray
-    chosen: np.ndarray
+    probabilities: np.ndarray  # (samples, choices of all decisions)
+    choices: np.ndarray  # (samples, decisions)
 
 
 class Policy:
@@ -74,46 +76,62 @@ class Policy:
             thresholds = probabilities.cumsum(1)[:, :-1]
             return (uniform[:, decision, None] > thresholds).sum(1)
 
-        moments = self._run(num_samples, choose)
-        return np.stack([moment.chosen for moment in moments], 1)
+        return self._run(num_samples, choose).choices
 
-    def log_probabilities(self, choices: np.ndarray) -> tuple[np.ndarray, list[Moment]]:
+    def log_probabilities(self, choices: np.ndarray) -> tuple[np.ndarray, Pass]:
         """Logarithms of the probabilities of choices, both `(samples, decisions)`.
 
         Returns:
             Them, and what `gradient` takes.
         """
-        moments = self._run(len(choices), lambda decision, _: choices[:, decision])
-        return _log_chosen(moments), moments
+        run = self._run(len(choices), lambda decision, _: choices[:, decision])
+        chosen = np.take_along_axis(run.probabilities, self._places(choices), 1)
+        return np.log(chosen + np.finfo(chosen.dtype).tiny), run
 
-    def _run(self, num_samples, choose) -> list[Moment]:
-        weights = self.named(self.weights)
+    def _places(self, choices: np.ndarray) -> np.ndarray:
+        """Where choices are among those of all decisions."""
+        return choices + np.array([choice_slice.start for choice_slice in self.choice_slices])
+
+    def _run(self, num_samples, choose) -> Pass:
+        weights, num_decisions = self.named(self.weights), len(self.choice_slices)
+
+        def empty(*shape):
+            return np.empty(shape, self.weights.dtype)
+
+        run = Pass(
+            hidden=empty(num_decisions + 1, num_samples, NUM_UNITS),
+            cell=empty(num_decisions + 1, num_samples, NUM_UNITS),
+            gates=empty(num_decisions, num_samples, 4 * NUM_UNITS),
+            squashed=empty(num_decisions, num_samples, NUM_UNITS),
+            probabilities=empty(num_samples, weights["head"].shape[1]),
+            choices=np.empty((num_samples, num_decisions), int),
+        )
+        run.hidden[0] = run.cell[0] = 0
+        inputs = GATE_SCALE * (weights["embedding"] @ weights["kernel"] + weights["bias"])
+        recurrent_kernel = GATE_SCALE * weights["recurrent_kernel"]
         token = np.zeros(num_samples, int)
-        hidden = cell = np.zeros((num_samples, NUM_UNITS), self.weights.dtype)
-        inputs = weights["embedding"] @ weights["kernel"] + weights["bias"]
-        moments = []
         for decision, choice_slice in enumerate(self.choice_slices):
-            gates = inputs[token] + hidden @ weights["recurrent_kernel"]
-            gates = GATE_OFFSET + GATE_SCALE * np.tanh(GATE_SCALE * gates)
+            gates = run.gates[decision]
+            np.tanh(inputs[token] + run.hidden[decision] @ recurrent_kernel, out=gates)
+            gates *= GATE_SCALE
+            gates += GATE_OFFSET
             input_gate, forget_gate, candidate, output_gate = _split(gates)
-            cell_after = forget_gate * cell + input_gate * candidate
-            squashed = np.tanh(cell_after)
-            hidden_after = output_gate * squashed
-            logits = hidden_after @ weights["head"][:, choice_slice]
+            run.cell[decision + 1] = forget_gate * run.cell[decision] + input_gate * candidate
+            np.tanh(run.cell[decision + 1], out=run.squashed[decision])
+            np.multiply(output_gate, run.squashed[decision], out=run.hidden[decision + 1])
+            logits = run.hidden[decision + 1] @ weights["head"][:, choice_slice]
             probabilities = np.exp(logits - logits.max(1, keepdims=True))
             probabilities /= probabilities.sum(1, keepdims=True)
-            chosen = choose(decision, probabilities)
-            moments.append(
-                Moment(hidden, cell, gates, squashed, hidden_after, probabilities, chosen)
-            )
-            token, hidden, cell = 1 + choice_slice.start + chosen, hidden_after, cell_after
-        return moments
+            run.probabilities[:, choice_slice] = probabilities
+            run.choices[:, decision] = choose(decision, probabilities)
+            token = 1 + choice_slice.start + run.choices[:, decision]
+        return run
 
-    def gradient(self, moments: list[Moment], log_gradient, entropy_gradient=0.0) -> np.ndarray:
+    def gradient(self, run: Pass, log_gradient, entropy_gradient=0.0) -> np.ndarray:
         """The gradient of a loss by the weights, by backpropagation through the decisions.
 
         Args:
-            moments: from `log_probabilities`.
+            run: from `log_probabilities`.
             log_gradient: the loss's gradient by the logarithms, `(samples, decisions)`.
             entropy_gradient: float, the same by the entropy of each decision of each sample.
 
@@ -123,30 +141,43 @@ class Policy:
         weights = self.named(self.weights)
         vector = np.zeros_like(self.weights)
         gradient = self.named(vector)
-        hidden = cell = np.zeros_like(moments[0].hidden)  # gradients by the states
+
+        p, places = run.probabilities, self._places(run.choices)
+        starts = [choice_slice.start for choice_slice in self.choice_slices]
+        sizes = np.diff([*starts, p.shape[1]])
+        chosen = np.zeros_like(p)
+        np.put_along_axis(chosen, places, 1, 1)
+        log_p = np.log(p + np.finfo(p.dtype).tiny)
+        entropy = -np.add.reduceat(p * log_p, starts, axis=1)
+        # d entropy / d logits = -p (log p + entropy)
+        logits = (chosen - p) * np.repeat(log_gradient, sizes, axis=1)
+        logits -= entropy_gradient * p * (log_p + np.repeat(entropy, sizes, axis=1))
+
+        slopes = GATE_SCALE**2 - (run.gates - GATE_OFFSET) ** 2
+        by_gates = np.empty_like(run.gates)
         by_inputs = np.zeros((len(weights["embedding"]), 4 * NUM_UNITS), vector.dtype)
-        by_gates: list[np.ndarray] = []
-        for decision in reversed(range(len(moments))):
-            moment, choice_slice = moments[decision], self.choice_slices[decision]
-            p = moment.probabilities
-            chosen = moment.chosen[:, None] == np.arange(p.shape[1])
-            log_p = np.log(p + np.finfo(p.dtype).tiny)
-            # d entropy / d logits = -p (log p + entropy)
-            by_entropy = -p * (log_p - (p * log_p).sum(1, keepdims=True))
-            logits = (chosen - p) * log_gradient[:, decision, None] + entropy_gradient * by_entropy
-            gradient["head"][:, choice_slice] = moment.hidden_after.T @ logits
-            if by_gates:  # of the next decision, which this choice was fed into
-                by_inputs[1:][choice_slice] = chosen.T.astype(vector.dtype) @ by_gates[-1]
-            hidden = hidden + logits @ weights["head"][:, choice_slice].T
-            i, f, candidate, o = _split(moment.gates)
-            cell = cell + hidden * o * (1 - moment.squashed**2)
-            by_gate = (cell * candidate, cell * moment.cell, cell * i, hidden * moment.squashed)
-            slopes = GATE_SCALE**2 - (moment.gates - GATE_OFFSET) ** 2
-            by_gates.append(np.concatenate(by_gate, axis=1) * slopes)
-            hidden, cell = by_gates[-1] @ weights["recurrent_kernel"].T, cell * f
-        by_inputs[0] = by_gates[-1].sum(0)
-        states = np.concatenate([moment.hidden for moment in reversed(moments)])
-        gradient["recurrent_kernel"][:] = states.T @ np.concatenate(by_gates)
+        by_hidden = by_cell = np.zeros_like(run.hidden[0])
+        recurrent_kernel, head = weights["recurrent_kernel"].T.copy(), weights["head"].T.copy()
+        for decision in reversed(range(len(starts))):
+            choice_slice = self.choice_slices[decision]
+            by_logits = logits[:, choice_slice]
+            gradient["head"][:, choice_slice] = run.hidden[decision + 1].T @ by_logits
+            by_hidden = by_hidden + by_logits @ head[choice_slice]
+            i, f, candidate, o = _split(run.gates[decision])
+            squashed = run.squashed[decision]
+            by_cell = by_cell + by_hidden * o * (1 - squashed**2)
+            parts = (by_cell * candidate, by_cell * run.cell[decision], by_cell * i)
+            by_gate = by_gates[decision]
+            for place, part in zip(_split(by_gate), (*parts, by_hidden * squashed), strict=True):
+                place[:] = part
+            by_gate *= slopes[decision]
+            by_hidden, by_cell = by_gate @ recurrent_kernel, by_cell * f
+            if decision:  # the choice before is what was fed in
+                fed = self.choice_slices[decision - 1]
+                by_inputs[1:][fed] = chosen[:, fed].T @ by_gate
+        by_inputs[0] = by_gates[0].sum(0)
+        flat = by_gates.reshape(-1, 4 * NUM_UNITS)
+        gradient["recurrent_kernel"][:] = run.hidden[:-1].reshape(-1, NUM_UNITS).T @ flat
         gradient["kernel"][:] = weights["embedding"].T @ by_inputs
         gradient["embedding"][:] = by_inputs @ weights["kernel"].T
         gradient["bias"][:] = by_inputs.sum(0)
@@ -156,11 +187,3 @@ class Policy:
 def _split(gates: np.ndarray) -> list[np.ndarray]:
     """Input gate, forget gate, candidate and output gate."""
     return [gates[:, start : start + NUM_UNITS] for start in range(0, 4 * NUM_UNITS, NUM_UNITS)]
-
-
-def _log_chosen(moments: list[Moment]) -> np.ndarray:
-    chosen = [
-        np.take_along_axis(moment.probabilities, moment.chosen[:, None], 1)[:, 0]
-        for moment in moments
-    ]
-    return np.log(np.stack(chosen, 1) + np.finfo(chosen[0].dtype).tiny)

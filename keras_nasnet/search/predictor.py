@@ -1,6 +1,5 @@
 """A cheap model of the rewards told so far, and the search that it guides."""
 
-from functools import lru_cache
 from math import erf, pi, sqrt
 from statistics import NormalDist
 
@@ -15,6 +14,9 @@ MAX_MUTATIONS = 3
 DECAYS = (0.5, 1.0, 2.0, 4.0, 8.0)
 NOISES = (0.01, 0.1, 0.5)
 REFIT_GROWTH = 1.15  # of the number of trials, until the model is made anew
+# A normal distribution, close enough to interpolate.
+QUANTILES = np.linspace(-5, 5, 4001)
+CUMULATIVE = np.array([NormalDist().cdf(quantile) for quantile in QUANTILES])
 
 
 class GaussianProcess:
@@ -34,18 +36,21 @@ class GaussianProcess:
     """
 
     def __init__(self, choices, num_values: int, decay: float, noise: float) -> None:
-        self.num_values, self.decay, self.noise = num_values, decay, noise
+        self.num_values, self.noise = num_values, noise
+        self._likeness = _likeness(choices.shape[1], decay)
         self._examples = _one_hot(choices, num_values)
-        kernel = _kernel(self._examples, self._examples, decay)
+        kernel = self._kernel(self._examples)
         self._precision = np.linalg.inv(kernel + noise * np.eye(len(choices)))
 
     def add(self, choices) -> None:
         """One more example, choices `(decisions,)`, by the inverse of a bordered matrix."""
         example = _one_hot(choices[None], self.num_values)
-        column = self._precision @ _kernel(self._examples, example, self.decay)
-        rest = 1 + self.noise - _kernel(example, self._examples, self.decay) @ column
-        border = np.append(column, [[-1.0]], axis=0)
-        self._precision = np.pad(self._precision, (0, 1)) + border @ border.T / rest
+        kernel = self._kernel(example)[0]
+        column = self._precision @ kernel
+        rest = 1 + self.noise - kernel @ column
+        border = np.append(column, -1.0)
+        self._precision = np.pad(self._precision, (0, 1))
+        self._precision += np.outer(border, border / rest)
         self._examples = np.concatenate([self._examples, example])
 
     def __call__(self, choices, scores) -> tuple[np.ndarray, np.ndarray]:
@@ -59,26 +64,36 @@ class GaussianProcess:
             Mean and standard deviation of the candidates' scores, two float arrays
             `(candidates,)`.
         """
-        kernel = _kernel(_one_hot(choices, self.num_values), self._examples, self.decay)
+        kernel = self._kernel(_one_hot(choices, self.num_values))
         variance = 1 - ((kernel @ self._precision) * kernel).sum(1)
         return kernel @ (self._precision @ scores), np.sqrt(np.maximum(variance, 1e-9))
 
+    def _kernel(self, one_hot: np.ndarray) -> np.ndarray:
+        return self._likeness[_num_equal(one_hot, self._examples)]
+
+
+def _likeness(num_decisions: int, decay: float) -> np.ndarray:
+    """The kernel by the number of decisions that are equal."""
+    return np.exp(decay * (np.arange(num_decisions + 1) / num_decisions - 1))
+
 
 def _one_hot(choices: np.ndarray, num_values: int) -> np.ndarray:
-    one_hot = choices[..., None] == np.arange(num_values)
-    return one_hot.reshape(len(choices), -1).astype("float32") / np.sqrt(choices.shape[1])
+    one_hot = choices[..., None] == np.arange(num_values, dtype=choices.dtype)
+    return one_hot.reshape(len(choices), -1).astype("float32")
 
 
-def _kernel(one: np.ndarray, other: np.ndarray, decay: float) -> np.ndarray:
-    return np.exp(decay * ((one @ other.T).astype("float64") - 1))
+def _num_equal(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return (one @ other.T).astype("int16")
 
 
 def likeliest(choices, scores, num_values: int) -> tuple[float, float]:
     """Decay and noise of the greatest likelihood (Rasmussen and Williams 2006, equation 2.30)."""
     one_hot = _one_hot(choices, num_values)
+    num_equal = _num_equal(one_hot, one_hot)
     likelihoods = {}
     for decay in DECAYS:
-        eigenvalues, vectors = np.linalg.eigh(_kernel(one_hot, one_hot, decay))
+        kernel = _likeness(choices.shape[1], decay)[num_equal]
+        eigenvalues, vectors = np.linalg.eigh(kernel)
         squares = (vectors.T @ scores) ** 2
         for noise in NOISES:
             variances = eigenvalues + noise
@@ -98,12 +113,7 @@ def normal_scores(rewards) -> np.ndarray:
     values = np.array([-np.inf if reward is None else reward for reward in rewards])
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks = np.cumsum(counts) - (counts - 1) / 2  # of equal ones their mean, from 1
-    return np.array([_quantile(rank / (len(values) + 1)) for rank in ranks])[places]
-
-
-@lru_cache(maxsize=1 << 16)
-def _quantile(share: float) -> float:
-    return NormalDist().inv_cdf(share)
+    return np.interp(ranks / (len(values) + 1), CUMULATIVE, QUANTILES)[places]
 
 
 class Predictor:
