@@ -89,6 +89,7 @@ ABLATIONS = {
     "+ random trials at first": partial(Controller, num_candidates=1),
     "+ predictor": partial(Controller, num_mutants=0),
     "+ neighbours of the best (default)": Controller,
+    "default, two steps an update": partial(Controller, num_epochs=2),
     "default without replay": partial(Controller, num_replayed=0),
     "default without entropy": partial(Controller, entropy_weight=PUBLISHED["entropy_weight"]),
     "default, learning nothing": partial(Controller, learning_rate=1e-12),

@@ -93,13 +93,13 @@ def run(options) -> int:
     if options.json:
         print(json.dumps(rows, indent=2))
     else:
-        console.print(_table(rows))
+        console.print(table_of(rows))
     for failure in failures:
         print(f"keras-nasnet: {failure}", file=sys.stderr)
     return 1 if failures else 0
 
 
-def _table(rows) -> Table:
+def table_of(rows) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("runtime", no_wrap=True)
     table.add_column("precision", no_wrap=True)

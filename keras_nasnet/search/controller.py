@@ -35,7 +35,7 @@ class Controller(Searcher):
         decisions, seed, canonical: as in `Searcher`.
         learning_rate: float > 0, of Adam. Default 0.004; 0.00035 in the paper.
         batch_size: int >= 1, trials told between updates. Default 20, as in the paper.
-        num_epochs: int >= 1, steps at each update. Default 2; our choice.
+        num_epochs: int >= 1, steps at each update. Default 1; our choice.
         clip: float > 0, how far probabilities may move in an update, as a share. Default 0.2.
         entropy_weight: float >= 0. Default 0.1; 1e-5 in the paper.
         baseline_decay: float in [0, 1), of the moving average of rewards that are told. Default
@@ -63,7 +63,7 @@ class Controller(Searcher):
         canonical=None,
         learning_rate=0.004,
         batch_size=20,
-        num_epochs=2,
+        num_epochs=1,
         clip=0.2,
         entropy_weight=0.1,
         baseline_decay=0.95,

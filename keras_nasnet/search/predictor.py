@@ -13,7 +13,7 @@ MAX_MUTATIONS = 3
 # Our choice: what the likelihood chooses from, spread so that either end is rarely taken.
 DECAYS = (0.5, 1.0, 2.0, 4.0, 8.0)
 NOISES = (0.01, 0.1, 0.5)
-REFIT_GROWTH = 1.15  # of the number of trials, until the model is made anew
+REFIT_GROWTH = 1.3  # of the number of trials, until the model is made anew
 # A normal distribution, close enough to interpolate.
 QUANTILES = np.linspace(-5, 5, 4001)
 CUMULATIVE = np.array([NormalDist().cdf(quantile) for quantile in QUANTILES])
