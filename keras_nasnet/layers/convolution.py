@@ -1,4 +1,4 @@
-"""Convolutions of tensors, each by what is fastest on the backend and device it runs on."""
+"""Convolutions and pools, each by what is fastest on the backend and device it runs on."""
 
 from functools import cache
 
@@ -31,7 +31,7 @@ def convolve(x, kernel, strides=(1, 1), dilation_rate=1, padding="same", bias=No
 def convolve_depthwise(x, kernel, strides=(1, 1), dilation_rate=1, padding="same"):
     """A convolution of each channel by itself, channels last.
 
-    XLA has no fast one for CPUs: there it is the sum of the shifted inputs, each times its tap.
+    Under XLA on a CPU it is the sum of the shifted inputs, each times its tap.
 
     Args:
         x: float tensor `(batch, height, width, channels)`.
@@ -43,10 +43,37 @@ def convolve_depthwise(x, kernel, strides=(1, 1), dilation_rate=1, padding="same
         Float tensor `(batch, height, width, channels)`.
     """
     x, strides, dilation_rate = _undilated(x, strides, dilation_rate)
-    if not _is_xla_on_cpu() or None in x.shape[1:3]:
-        return ops.depthwise_conv(x, kernel, strides, padding, "channels_last", dilation_rate)
-    taps = ops.squeeze(kernel, -1)
-    return _traced_once()(x, taps, tuple(strides), dilation_rate, padding)
+    if _sums_shifted(x):
+        taps = ops.squeeze(kernel, -1)
+        return _traced_once()(x, taps, tuple(strides), dilation_rate, padding)
+    return ops.depthwise_conv(x, kernel, strides, padding, "channels_last", dilation_rate)
+
+
+def pool_average(x, pool_size, strides=(1, 1), padding="same"):
+    """Averages over windows, of the pixels there are, channels last.
+
+    Args:
+        x: float tensor `(batch, height, width, channels)`.
+        pool_size: int.
+        strides: pair of int.
+        padding: `"same"` or `"valid"`.
+
+    Returns:
+        Float tensor `(batch, height, width, channels)`.
+    """
+    if not _sums_shifted(x):
+        return ops.average_pool(x, pool_size, strides, padding, data_format="channels_last")
+    taps = ops.ones((pool_size, pool_size, 1), x.dtype)
+    total, count = (
+        _traced_once()(pixels, taps, tuple(strides), 1, padding)
+        for pixels in (x, ops.ones_like(x[:1, :, :, :1]))
+    )
+    return total / count
+
+
+def _sums_shifted(x):
+    """Whether windows are summed up from shifted inputs: XLA is slow on them on a CPU."""
+    return _is_xla_on_cpu() and None not in x.shape[1:3]
 
 
 @cache

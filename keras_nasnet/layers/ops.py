@@ -10,7 +10,12 @@ from keras import layers, ops
 
 from keras_nasnet import operation
 from keras_nasnet.device import is_mirrored
-from keras_nasnet.layers.convolution import convolve, convolve_depthwise, reduce_factorized
+from keras_nasnet.layers.convolution import (
+    convolve,
+    convolve_depthwise,
+    pool_average,
+    reduce_factorized,
+)
 from keras_nasnet.layers.normalization import BatchNormalization, register
 from keras_nasnet.layers.variable import FanOut, UnscopedVariables
 
@@ -227,8 +232,11 @@ class Pool(layers.Layer):
         return self._pool(inputs, "same")
 
     def _pool(self, inputs, padding):
-        pool = ops.average_pool if self.kind == "average" else ops.max_pool
-        return pool(inputs, self.pool_size, self.strides, padding, data_format="channels_last")
+        if self.kind == "average":
+            return pool_average(inputs, self.pool_size, self.strides, padding)
+        return ops.max_pool(
+            inputs, self.pool_size, self.strides, padding, data_format="channels_last"
+        )
 
     def _pad_zeros(self, inputs):
         """What "same" pads for a stride of 2: one less on top and left of an even size."""
