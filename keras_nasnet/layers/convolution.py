@@ -21,8 +21,8 @@ def convolve(x, kernel, strides=(1, 1), dilation_rate=1, padding="same", bias=No
         Float tensor `(batch, height, width, filters)`.
     """
     x, strides, dilation_rate = _undilated(x, strides, dilation_rate)
-    if _is_xla_on_cpu() and strides == (1, 1) and tuple(kernel.shape[:2]) == (1, 1):
-        x = ops.matmul(x, kernel[0, 0])
+    if _is_xla_on_cpu() and tuple(kernel.shape[:2]) == (1, 1):
+        x = ops.matmul(x[:, :: strides[0], :: strides[1], :], kernel[0, 0])
     else:
         x = ops.conv(x, kernel, strides, padding, "channels_last", dilation_rate)
     return x if bias is None else _add_bias(x, bias)
