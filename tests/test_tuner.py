@@ -151,8 +151,7 @@ class Deadly(NASNetTuner):
 
 
 @pytest.mark.slow
-def test_trials_of_workers_that_die_are_finished(tmp_path, monkeypatch):
-    monkeypatch.setenv("KERAS_BACKEND", "numpy")  # of the workers, which train nothing
+def test_trials_of_workers_that_die_are_finished(tmp_path):
     one = Deadly(SPACE, "random", directory=tmp_path, max_trials=8)
     before = dict(os.environ)
     one.search(num_workers=2)
@@ -166,6 +165,26 @@ def test_trials_of_workers_that_die_are_finished(tmp_path, monkeypatch):
     assert {pid for _, pid in marks} & {str(os.getpid())} == set()
     assert [sum(number == key for number, _ in marks) for key in "35"] == [2, 3]
     assert (Path(one.project_dir) / TRIALS).read_text().count("COMPLETED") == 7
+
+
+class Stillborn(NASNetTuner):
+    """Its workers die before they ask for a trial."""
+
+    def work(self, name, arguments):
+        os._exit(7)
+
+
+@pytest.mark.slow
+def test_workers_that_die_at_once_end_the_search_in_the_background_too(tmp_path):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell starts what it puts there
+    try:
+        with pytest.raises(RuntimeError, match=r"worker0: 3 processes died, .* exit code 7"):
+            Stillborn(SPACE, "random", directory=tmp_path, max_trials=2).search(
+                num_workers=1, address="0.0.0.0"
+            )
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def course(tuner):
@@ -183,12 +202,7 @@ def test_a_killed_search_loses_nothing_and_counts_nothing_twice(tmp_path):
     code = SEARCH.format(tests=str(Path(__file__).parent))
     for _ in range(num_kills):
         command = [sys.executable, "-c", code, tmp_path / "broken"]
-        process = subprocess.Popen(
-            command,
-            env=os.environ | {"KERAS_BACKEND": "numpy"},  # nothing is trained
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         process.stdout.readline()
         try:
             process.wait(rng.uniform(0, 1.5))

@@ -7,6 +7,7 @@ import _thread
 import multiprocessing
 import os
 import pickle
+import signal
 import socket
 import threading
 from collections import Counter
@@ -61,6 +62,9 @@ def workers(tuner, count: int, address: str, arguments: dict):
         process.start()
         return process
 
+    interrupt = signal.getsignal(signal.SIGINT)
+    if interrupt is signal.SIG_IGN:  # in the background of a script; `_Watch` needs it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     watch = _Watch(tuner.oracle, start, count)
     watch.start()
     try:
@@ -71,6 +75,8 @@ def workers(tuner, count: int, address: str, arguments: dict):
         raise watch.error from None
     finally:
         watch.stop()
+        if interrupt is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, interrupt)
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
