@@ -14,7 +14,10 @@ from pathlib import Path
 from PIL import Image
 
 from keras_nasnet.data import open_data
+from keras_nasnet.genotype import Genotype
+from keras_nasnet.plan import output_width
 
+FILTERS = 16  # of the larger network's first stage, twice those of a child
 FOLDER = Path("runs/demo")
 WANTED = 0.97
 
@@ -50,12 +53,14 @@ def main() -> int:
     children = ["--blocks", "2", "--num-cells", "1", "--filters", "8"]
     recipe = ["--set", "batch_size=32", "learning_rate=0.1", "augmentation="]
     keras_nasnet(
-        *("search", "--data", "digits", "--trials", "10", *children, *recipe, "epochs=2"),
+        *("search", "--data", "digits", "--trials", "8", *children, *recipe, "epochs=2"),
         *("--out", search),
     )
+    best = Genotype.from_json((search / "best.json").read_text())
+    filters = 4 * FILTERS * output_width(best.normal)
     keras_nasnet(
         *("train", "--data", "digits", "--genotype", search / "best.json", "--stem", "cifar"),
-        *("--num-cells", "1", *recipe, "epochs=6", "--out", run),
+        *("--num-cells", "1", "--penultimate-filters", filters, *recipe, "epochs=6", "--out", run),
     )
     keras_nasnet("predict", run, *write_images(FOLDER / "images"), "--top", "1")
 
