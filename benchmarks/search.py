@@ -81,9 +81,9 @@ SEARCHERS = {
 }
 ABLATIONS = {
     "as published": partial(Controller, **PUBLISHED),
-    "+ larger steps": partial(Controller, **PUBLISHED | {"learning_rate": 0.004}),
+    "+ larger steps": partial(Controller, **PUBLISHED | {"learning_rate": 0.02}),
     "+ replay of the best": partial(
-        Controller, **PUBLISHED | {"learning_rate": 0.004, "num_replayed": 10}
+        Controller, **PUBLISHED | {"learning_rate": 0.02, "num_replayed": 10}
     ),
     "+ entropy": partial(Controller, num_candidates=1, num_starts=0),
     "+ random trials at first": partial(Controller, num_candidates=1),

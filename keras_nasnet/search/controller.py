@@ -33,7 +33,7 @@ class Controller(Searcher):
 
     Args:
         decisions, seed, canonical: as in `Searcher`.
-        learning_rate: float > 0, of Adam. Default 0.004; 0.00035 in the paper.
+        learning_rate: float > 0, of Adam. Default 0.02; 0.00035 in the paper.
         batch_size: int >= 1, trials told between updates. Default 20, as in the paper.
         num_epochs: int >= 1, steps at each update. Default 1; our choice.
         clip: float > 0, how far probabilities may move in an update, as a share. Default 0.2.
@@ -61,7 +61,7 @@ class Controller(Searcher):
         seed=None,
         *,
         canonical=None,
-        learning_rate=0.004,
+        learning_rate=0.02,
         batch_size=20,
         num_epochs=1,
         clip=0.2,
