@@ -135,6 +135,7 @@ def draw(path, images, found):
             *(found[key][index] for key in ("boxes", "labels", "confidence")), strict=True
         ):
             if score >= SCORE:
+                box = np.clip(box, 0, SIZE)
                 sides = box[2:] - box[:2]
                 axes.add_patch(Rectangle(box[:2], *sides, fill=False, color="tab:orange"))
                 axes.text(*box[:2], f"{label:.0f}  {score:.0%}", color="tab:orange", va="bottom")
