@@ -121,7 +121,7 @@ def main():
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--epochs", type=int, default=200, help="of the run")
     parser.add_argument("--search", action="store_true", help="kill a search without training")
-    parser.add_argument("--trials", type=int, default=2000, help="of the search")
+    parser.add_argument("--trials", type=int, default=1000, help="of the search")
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with tempfile.TemporaryDirectory() as folder:

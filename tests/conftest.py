@@ -66,6 +66,11 @@ def assert_same_weights(model, values):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(weight), value, weight.path)
 
 
+def pytest_collection_modifyitems(items):
+    """The slow ones first, so that no process is left with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def _fresh_session():
     yield

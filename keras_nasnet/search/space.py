@@ -1,6 +1,7 @@
 """The NASNet search space as a list of decisions (Zoph et al. 2018, section 3)."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import permutations, product
 from typing import overload
 
@@ -136,6 +137,7 @@ class SearchSpace(Sequence[Decision]):
         return _canonical_cell(values[:half]) + _canonical_cell(values[half:])
 
 
+@lru_cache(10_000)  # searchers ask again and again about what is next to their best
 def _canonical_cell(values: Choices) -> Choices:
     """The least choices among those of the orders of blocks that are sorted by what they compute.
 
