@@ -52,6 +52,11 @@ def images(*shape, seed=0):
     return np.random.default_rng(seed).uniform(-1, 1, shape).astype("float32")
 
 
+def outputs(model, inputs):
+    """What a model gives, without the tracing of `predict`, which takes longer than all else."""
+    return keras.ops.convert_to_numpy(model(inputs, training=False))
+
+
 def relative_difference(ours, reference):
     """Greatest difference, as a share of the reference's range."""
     return np.abs(keras.ops.convert_to_numpy(ours) - reference).max() / np.ptp(reference)

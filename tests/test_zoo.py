@@ -7,6 +7,7 @@ from conftest import (
     ONE_BLOCK,
     images,
     one_block,
+    outputs,
     randomize,
     relative_difference,
     tiny,
@@ -72,8 +73,7 @@ def test_published_networks_are_those_of_keras_applications(tmp_path, name, incl
         pool_padding="zeros",
     )
     x = images(3, *shape)
-    wanted = theirs.predict(x, verbose=0, batch_size=3)
-    assert relative_difference(ours.predict(x, verbose=0, batch_size=3), wanted) <= 1e-5
+    assert relative_difference(ours.predict(x, verbose=0), outputs(theirs, x)) <= 1e-5
 
 
 @every_backend
@@ -89,9 +89,7 @@ def test_one_file_serves_every_size(tmp_path):
             np.testing.assert_array_equal(ours, wanted)
         if shape[0]:
             x = images(2, *shape)
-            np.testing.assert_allclose(
-                dynamic.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-6
-            )
+            np.testing.assert_allclose(dynamic.predict(x, verbose=0), outputs(model, x), atol=1e-6)
 
 
 @every_backend
@@ -102,7 +100,7 @@ def test_any_size_is_exact(pool_padding):
     static = tiny(include_top=False, input_shape=(53, 70, 3), pool_padding=pool_padding)
     static.set_weights(randomize(dynamic).get_weights())
     x = images(2, 53, 70, 3)
-    wanted = static.predict(x, verbose=0)
+    wanted = outputs(static, x)
     assert wanted.shape == (2, 2, 3, 96)
     assert relative_difference(dynamic.predict(x, verbose=0), wanted) <= 1e-6
 
@@ -132,7 +130,7 @@ def test_a_model_can_be_saved_loaded_cloned_and_trained(tmp_path):
 def test_mixed_precision(tmp_path):
     model = randomize(one_block())
     x = images(2, 32, 32, 3)
-    wanted = model.predict(x, verbose=0)
+    wanted = outputs(model, x)
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         half = one_block()
@@ -153,22 +151,20 @@ def test_arguments_of_keras_applications():
     doubled = keras.layers.Rescaling(2.0)(image)
     maps = randomize(one_block(include_top=False, input_tensor=doubled))
     assert maps.input is image
-    features = maps.predict(x, verbose=0)
+    features = outputs(maps, x)
     assert features.min() == 0, "a ReLU is part of the network without top"
     for pooling, reduce in (("avg", np.mean), ("max", np.max)):
         pooled = one_block(include_top=False, input_tensor=doubled, pooling=pooling)
         pooled.set_weights(maps.get_weights())
         np.testing.assert_allclose(
-            pooled.predict(x, verbose=0), reduce(features, (1, 2)), rtol=1e-4, atol=1e-5
+            outputs(pooled, x), reduce(features, (1, 2)), rtol=1e-4, atol=1e-5
         )
     logits = randomize(one_block(classifier_activation=None, classes=3))
     softmax = one_block(classes=3)
     softmax.set_weights(logits.get_weights())
     x = images(2, 32, 32, 3)
-    exp = np.exp(logits.predict(x, verbose=0))
-    np.testing.assert_allclose(
-        softmax.predict(x, verbose=0), exp / exp.sum(-1, keepdims=True), atol=1e-5
-    )
+    exp = np.exp(outputs(logits, x))
+    np.testing.assert_allclose(outputs(softmax, x), exp / exp.sum(-1, keepdims=True), atol=1e-5)
 
 
 def test_signatures_begin_as_those_of_keras_applications():
