@@ -163,17 +163,21 @@ def _write(model, job, arrays, path: Path) -> None:
     if job["fuse"]:
         of_network = job["format"] == "tf_saved_model" and precision in FUSED_PRECISIONS
         model = fuse_model(model, precision if of_network else "float32")
-    trainable = [variable.numpy() for variable in model.trainable_variables]
-    others = [variable.numpy() for variable in model.non_trainable_variables]
+    variables = [*model.trainable_variables, *model.non_trainable_variables]
+    num_trainable = len(model.trainable_variables)
 
-    def classify(image):
-        # Constants in the place of variables.
-        weights = [[tf.constant(array) for array in arrays] for arrays in (trainable, others)]
+    def classify(image, weights):
         x = normalize(tf.cast(image, tf.float32), job["normalization"])
-        return model.stateless_call(*weights, x, training=False)[0]
+        parts = weights[:num_trainable], weights[num_trainable:]
+        return model.stateless_call(*parts, x, training=False)[0]
 
     servable = Servable(
-        classify, tuple(job["size"]), job["image_dtype"], job["class_names"], job["top_k"]
+        classify,
+        [variable.numpy() for variable in variables],
+        tuple(job["size"]),
+        job["image_dtype"],
+        job["class_names"],
+        job["top_k"],
     )
     target = FORMATS[job["format"]]
     try:

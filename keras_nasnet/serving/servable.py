@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,17 @@ class Servable:
     """A classifier of images as a function of TensorFlow's.
 
     Args:
-        classify: from an image tensor `(batch, height, width, 3)`, 0 to 255, to probabilities
-            `(batch, classes)`; called while a graph is made, its weights are constants.
+        classify: from an image tensor `(batch, height, width, 3)`, 0 to 255, and a list of the
+            weights as tensors to probabilities `(batch, classes)`; called while a graph is made.
+        weights: list of arrays.
         size: `(height, width)`.
         image_dtype: `"float32"` or `"uint8"`.
         class_names: list of str.
         top_k: int, how many classes are named for an image.
     """
 
-    classify: Callable[[Any], Any]
+    classify: Callable[[Any, list], Any]
+    weights: list
     size: tuple[int, int]
     image_dtype: str
     class_names: list[str]
@@ -33,10 +36,11 @@ class Servable:
 
 
 def make_graph(servable: Servable):
-    """A `tf.Graph` from the placeholder `image` to `probabilities`: for converters."""
+    """A `tf.Graph` from the placeholder `image` to `probabilities`, its weights constants."""
     tf = import_optional("tensorflow", "tensorflow")
     with tf.Graph().as_default() as graph:
-        tf.identity(servable.classify(_image(tf, servable)), PROBABILITIES)
+        weights = [tf.constant(array) for array in servable.weights]
+        tf.identity(servable.classify(_image(tf, servable), weights), PROBABILITIES)
     return graph
 
 
@@ -50,6 +54,9 @@ def write_graph(servable: Servable, path: Path) -> None:
 def write_both_signatures(servable: Servable, path: Path, class_names: Path) -> None:
     """Writes a SavedModel with the signatures `serving_default` and `serving_bytes`.
 
+    Its weights are variables: constants would be copied by all that handles the graph, which for
+    NASNetLarge is most of the time that writing it, loading it and the first call take.
+
     Args:
         servable: `Servable`.
         path: of the folder to write.
@@ -60,12 +67,15 @@ def write_both_signatures(servable: Servable, path: Path, class_names: Path) -> 
 
     @tf.function(autograph=False)  # once in the file, though called by both signatures
     def outputs(image):
-        probabilities = servable.classify(image)
+        probabilities = servable.classify(image, weights)
         scores, indices = tf.math.top_k(probabilities, servable.top_k)
         classes = tf.gather(tf.constant(servable.class_names), indices)
         return {PROBABILITIES: probabilities, "classes": classes, "scores": scores}
 
     with tf.Graph().as_default() as graph:
+        weights = [
+            tf.Variable(partial(tf.zeros, array.shape, array.dtype)) for array in servable.weights
+        ]
         image = _image(tf, servable)
         image_bytes = v1.placeholder(tf.string, (None,), name="image_bytes")
         decoded = tf.cast(decode_images(tf, image_bytes, servable.size), servable.image_dtype)
@@ -74,7 +84,11 @@ def write_both_signatures(servable: Servable, path: Path, class_names: Path) -> 
             "serving_bytes": ({"image_bytes": image_bytes}, outputs(decoded)),
         }
         v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, tf.constant(str(class_names)))
-    _write(path, graph, signatures)
+        values = {
+            variable.initializer.inputs[1]: array
+            for variable, array in zip(weights, servable.weights, strict=True)
+        }
+    _write(path, graph, signatures, values)
 
 
 def _image(tf, servable):
@@ -82,16 +96,24 @@ def _image(tf, servable):
     return tf.compat.v1.placeholder(servable.image_dtype, shape, name="image")
 
 
-def _write(path: Path, graph, signatures) -> None:
-    """Writes a graph without variables and its signatures, each of inputs and outputs by name.
+def _write(path: Path, graph, signatures, values=None) -> None:
+    """Writes a graph and its signatures, each of inputs and outputs by name.
 
     `tf.saved_model.save` would trace the network and its variables several times over: for
-    NASNetMobile it takes 13 s, this 0.2 s.
+    NASNetMobile it takes 13 s, this a second.
+
+    Args:
+        path: of the folder to write.
+        graph: `tf.Graph`.
+        signatures: pairs of inputs and outputs, each a dict of tensors, by name.
+        values: arrays of the variables, by the tensors that they begin with. Default: there are
+            no variables.
     """
     tf = import_optional("tensorflow", "tensorflow")
     v1 = tf.compat.v1
     info = v1.saved_model.build_tensor_info
     with graph.as_default(), v1.Session() as session:
+        session.run(v1.global_variables_initializer(), values)
         definitions = {
             name: v1.saved_model.build_signature_def(
                 *({key: info(tensor) for key, tensor in side.items()} for side in sides), PREDICT
