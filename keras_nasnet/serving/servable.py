@@ -10,6 +10,7 @@ from keras_nasnet.optional import import_optional
 from keras_nasnet.serving.decode import decode_images
 
 PROBABILITIES = "probabilities"
+VARIABLE_BYTES = 2**18  # of the weights that are variables in a SavedModel
 PREDICT = "tensorflow/serving/predict"  # what TensorFlow Serving calls such a signature
 
 
@@ -54,8 +55,9 @@ def write_graph(servable: Servable, path: Path) -> None:
 def write_both_signatures(servable: Servable, path: Path, class_names: Path) -> None:
     """Writes a SavedModel with the signatures `serving_default` and `serving_bytes`.
 
-    Its weights are variables: constants would be copied by all that handles the graph, which for
-    NASNetLarge is most of the time that writing it, loading it and the first call take.
+    Large weights are variables: as constants they would be copied by all that handles the graph,
+    which for NASNetLarge takes longer than all else. The many small ones are constants, of which
+    each is written and loaded faster.
 
     Args:
         servable: `Servable`.
@@ -67,15 +69,21 @@ def write_both_signatures(servable: Servable, path: Path, class_names: Path) -> 
 
     @tf.function(autograph=False)  # once in the file, though called by both signatures
     def outputs(image):
+        weights = [
+            variables[index] if index in variables else tf.constant(array)
+            for index, array in enumerate(servable.weights)
+        ]
         probabilities = servable.classify(image, weights)
         scores, indices = tf.math.top_k(probabilities, servable.top_k)
         classes = tf.gather(tf.constant(servable.class_names), indices)
         return {PROBABILITIES: probabilities, "classes": classes, "scores": scores}
 
     with tf.Graph().as_default() as graph:
-        weights = [
-            tf.Variable(partial(tf.zeros, array.shape, array.dtype)) for array in servable.weights
-        ]
+        variables = {
+            index: tf.Variable(partial(tf.zeros, array.shape, array.dtype))
+            for index, array in enumerate(servable.weights)
+            if array.nbytes >= VARIABLE_BYTES
+        }
         image = _image(tf, servable)
         image_bytes = v1.placeholder(tf.string, (None,), name="image_bytes")
         decoded = tf.cast(decode_images(tf, image_bytes, servable.size), servable.image_dtype)
@@ -85,8 +93,8 @@ def write_both_signatures(servable: Servable, path: Path, class_names: Path) -> 
         }
         v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, tf.constant(str(class_names)))
         values = {
-            variable.initializer.inputs[1]: array
-            for variable, array in zip(weights, servable.weights, strict=True)
+            variable.initializer.inputs[1]: servable.weights[index]
+            for index, variable in variables.items()
         }
     _write(path, graph, signatures, values)
 
