@@ -76,7 +76,7 @@ def pretrained(images, labels):
     classifier.compile(
         keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"]
     )
-    classifier.fit(images, labels, batch_size=32, epochs=2, verbose=2)
+    classifier.fit(images, labels, batch_size=32, epochs=6, verbose=2)
     backbone = keras_nasnet.NASNet(keras_nasnet.NASNET_A, include_top=False, **NETWORK)
     backbone.set_weights(classifier.get_weights()[: len(backbone.weights)])
     return backbone
@@ -167,7 +167,7 @@ def draw(path, images, found):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scenes", type=int, default=1500, help="default: %(default)s")
+    parser.add_argument("--scenes", type=int, default=1200, help="default: %(default)s")
     parser.add_argument("--epochs", type=int, default=4, help="default: %(default)s")
     parser.add_argument("--out", default="detect.png", help="default: %(default)s")
     options = parser.parse_args()
