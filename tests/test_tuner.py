@@ -198,7 +198,7 @@ def course(tuner):
 
 @pytest.mark.slow
 def test_a_killed_search_loses_nothing_and_counts_nothing_twice(tmp_path):
-    rng, num_kills = random.Random(0), 3
+    rng, num_kills = random.Random(0), 4
     code = SEARCH.format(tests=str(Path(__file__).parent))
     for _ in range(num_kills):
         command = [sys.executable, "-c", code, tmp_path / "broken"]

@@ -10,7 +10,7 @@ from keras_nasnet.optional import import_optional
 from keras_nasnet.serving.decode import decode_images
 
 PROBABILITIES = "probabilities"
-VARIABLE_BYTES = 2**18  # of the weights that are variables in a SavedModel
+VARIABLE_BYTES = 2**18  # weights of this size and more are variables in a SavedModel
 PREDICT = "tensorflow/serving/predict"  # what TensorFlow Serving calls such a signature
 
 
@@ -108,7 +108,7 @@ def _write(path: Path, graph, signatures, values=None) -> None:
     """Writes a graph and its signatures, each of inputs and outputs by name.
 
     `tf.saved_model.save` would trace the network and its variables several times over: for
-    NASNetMobile it takes 13 s, this a second.
+    NASNetMobile it takes 13 s, this 0.6 s.
 
     Args:
         path: of the folder to write.
