@@ -102,11 +102,12 @@ class RangeHandler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         step = self.server.bytes_per_s // 100
         for i in range(start, len(content), step):
+            part = content[i : i + step]
+            self.server.bytes_sent += len(part)  # before the client can have it
             try:
-                self.wfile.write(content[i : i + step])
+                self.wfile.write(part)
             except OSError:
                 return
-            self.server.bytes_sent += len(content[i : i + step])
             time.sleep(0.01)
 
     def log_message(self, *arguments):
