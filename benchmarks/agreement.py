@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 import keras_nasnet
+from keras_nasnet.catalog import GENOTYPES
 from keras_nasnet.genotype import COMBINERS
 from keras_nasnet.plan import output_width
 
@@ -74,10 +75,10 @@ def one_file_at_every_size(path: Path) -> None:
 
 
 def fused_networks(count: int) -> None:
-    """The published network and random genotypes, with statistics that are not 0 and 1."""
+    """The catalogue's genotypes and random ones, with statistics that are not 0 and 1."""
     space = keras_nasnet.search.SearchSpace(combiners=tuple(COMBINERS))
     rng = random.Random(0)
-    genotypes = [keras_nasnet.NASNET_A]
+    genotypes = list(GENOTYPES.values())
     genotypes += [space.decode([rng.randrange(n) for _, n in space]) for _ in range(count)]
     greatest = {"float32": 0.0, "bfloat16": 0.0}
     for genotype in genotypes:
@@ -95,7 +96,7 @@ def fused_networks(count: int) -> None:
             difference = relative_difference(keras_nasnet.fuse(model, precision)(x), wanted)
             greatest[precision] = max(greatest[precision], float(difference))
         keras.utils.clear_session()
-    print(f"fused, NASNet-A and {count} random genotypes: {greatest}", flush=True)
+    print(f"fused, the catalogue and {count} random genotypes: {greatest}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Images a second beside keras.applications, same backend, in turn in one process, medians.
 
-Ours as it is, and fused in each precision: by the backend's usual way, in float32 under TensorFlow
-also as XLA compiles it. All are functions of a batch of float32 images, `tf.function` or `jax.jit`.
+Ours as it is, and fused in each precision, as functions of a batch of float32 images, `tf.function`
+or `jax.jit`. Fused under TensorFlow also by `predict_on_batch`, and in float32 as XLA compiles it.
 
     KERAS_BACKEND=tensorflow python benchmarks/inference.py --rounds 10
     KERAS_BACKEND=jax python benchmarks/inference.py --models NASNetMobile --batches 4
@@ -25,12 +25,16 @@ BATCHES = {"NASNetMobile": (1, 16), "NASNetLarge": (8,)}
 PEER = "keras.applications"
 
 
-def compiled(model, images, xla=False):
+def compiled(model, images, way="function"):
     """A function that runs the model on the images and waits for the result."""
+    if way == "predict":
+        array = keras.ops.convert_to_numpy(images)
+        return lambda: model.predict_on_batch(array)
     if keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
-        function = tf.function(lambda x: model(x, training=False), jit_compile=xla or None)
+        xla = True if way == "XLA" else None
+        function = tf.function(lambda x: model(x, training=False), jit_compile=xla)
         return lambda: function(images).numpy()
     if keras.config.backend() == "jax":
         import jax
@@ -45,18 +49,19 @@ def compiled(model, images, xla=False):
 
 
 def ways_of(name, precisions):
-    """Models by name, each with whether XLA compiles it under TensorFlow."""
+    """Models with the way to run them, by what is printed."""
     ours = getattr(keras_nasnet, name)(weights=None)
     ways = {
-        PEER: (getattr(keras.applications, name)(weights=None), False),
-        "ours": (ours, False),
+        PEER: (getattr(keras.applications, name)(weights=None), "function"),
+        "ours": (ours, "function"),
     }
     for precision in precisions:
         fused = keras_nasnet.fuse(ours, precision)
-        ways[f"fused {precision}"] = fused, False
-        # In half precision XLA is slower on a CPU by far.
-        if keras.config.backend() == "tensorflow" and precision == "float32":
-            ways[f"fused {precision} XLA"] = fused, True
+        ways[f"fused {precision}"] = fused, "function"
+        if keras.config.backend() == "tensorflow":
+            ways[f"fused {precision} predict"] = fused, "predict"
+            if precision == "float32":  # in half precision XLA is slower on a CPU by far
+                ways[f"fused {precision} XLA"] = fused, "XLA"
     return ways
 
 
@@ -92,12 +97,12 @@ def main():
         for batch in options.batches or BATCHES[name]:
             images = np.random.default_rng(0).uniform(-1, 1, (batch, size, size, 3))
             images = keras.ops.convert_to_tensor(images.astype("float32"))
-            functions = {way: compiled(model, images, xla) for way, (model, xla) in ways.items()}
+            functions = {what: compiled(model, images, way) for what, (model, way) in ways.items()}
             first, seconds = medians(functions, options.rounds)
-            for way in functions:
+            for what in functions:
                 print(
-                    f"{name:13} {batch:5} {batch / seconds[way]:9.1f} "
-                    f"{seconds[PEER] / seconds[way]:6.2f} {first[way]:9.1f} s  {way}",
+                    f"{name:13} {batch:5} {batch / seconds[what]:9.1f} "
+                    f"{seconds[PEER] / seconds[what]:6.2f} {first[what]:9.1f} s  {what}",
                     flush=True,
                 )
         del ways, functions

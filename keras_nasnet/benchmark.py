@@ -22,7 +22,7 @@ import numpy as np
 from keras_nasnet.serving import FORMATS
 
 KERAS, FUSED = "keras", "fused"
-NUM_COMPARED = 16  # images
+NUM_RANDOM = 16  # images to compare results on, where none are given
 MIN_CALLS = 5
 
 
@@ -61,6 +61,7 @@ def benchmark(
     batch_sizes: Sequence[int] = (1, 16),
     seconds: float = 5.0,
     images: np.ndarray | None = None,
+    representative_data: np.ndarray | None = None,
 ) -> Iterator[tuple[Route, list[dict] | str]]:
     """Measures routes one after another.
 
@@ -69,8 +70,9 @@ def benchmark(
         some: of `routes()`.
         batch_sizes: ints.
         seconds: float, how long each batch size is run, 5 calls at least.
-        images: uint8 array `(number, height, width, 3)` from 0 to 255, for `"int8"` and to compare
-            results on; random ones by default.
+        images: uint8 array `(number, height, width, 3)` from 0 to 255, to compare results on.
+            Default: 16 random ones.
+        representative_data: uint8 array as `images`, to quantize with; needed for `"int8"`.
 
     Yields:
         Each route, with a dictionary for each batch size or the reason why it cannot be run:
@@ -79,18 +81,17 @@ def benchmark(
         whose best class is that of the model in float32, and `difference`, the greatest one
         between probabilities.
     """
-    compared = images
     if images is None:
-        shape = (NUM_COMPARED, *classifier.size, 3)
-        compared = np.random.default_rng(0).integers(0, 256, shape, "uint8")
+        shape = (NUM_RANDOM, *classifier.size, 3)
+        images = np.random.default_rng(0).integers(0, 256, shape, "uint8")
     expected = None
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        np.save(folder / "images.npy", compared[:NUM_COMPARED])
+        np.save(folder / "images.npy", images)
         for route in (Route(KERAS, "float32"), *(r for r in some if r.runtime != KERAS)):
             try:
                 result, probabilities = _measure(
-                    classifier, route, folder, batch_sizes, seconds, images
+                    classifier, route, folder, batch_sizes, seconds, representative_data
                 )
             except ValueError as error:
                 yield route, str(error)
@@ -104,7 +105,7 @@ def benchmark(
                 yield route, result
 
 
-def _measure(classifier, route, folder: Path, batch_sizes, seconds, images):
+def _measure(classifier, route, folder: Path, batch_sizes, seconds, representative_data):
     """Rows of a route and its probabilities of the images to compare."""
     path = folder / f"{route.runtime}_{route.precision}.keras"
     if route.runtime in FORMATS:
@@ -115,7 +116,7 @@ def _measure(classifier, route, folder: Path, batch_sizes, seconds, images):
             path,
             route.runtime,
             precision=route.precision,
-            representative_data=images,
+            representative_data=representative_data,
             size=classifier.size,
             normalization=classifier.normalization,
         )

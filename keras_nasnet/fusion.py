@@ -1,6 +1,5 @@
 """The network of a model for inference: batch normalization folded, nothing computed twice."""
 
-from collections import defaultdict
 from functools import cache
 
 import keras
@@ -56,12 +55,11 @@ def _fuse(model, precision):
     outputs = model.outputs[:1] if isinstance(model, AuxiliaryModel) else model.outputs
     # Of these outputs alone: nothing that only training needs is among its layers.
     functional = keras.Model(_only(model.inputs), _only(outputs))
-    rectified = _rectified(functional)
     pairs = []
 
     @cache  # a layer that is called twice stays one layer
     def counterpart(layer):
-        fused = _counterpart(layer, precision, rectified)
+        fused = _counterpart(layer, precision)
         pairs.append((layer, fused))
         return fused
 
@@ -81,42 +79,12 @@ def _only(tensors):
     return tensors[0] if len(tensors) == 1 else tensors
 
 
-def _rectified(functional):
-    """The `id`s of cells' outputs that are read through a ReLU alone.
-
-    The cell that makes such an output can as well do the ReLU, once for all who read it.
-    """
-    if any(len(layer._inbound_nodes) > 1 for layer in functional.layers):
-        return set()  # a layer that is called twice has no one output
-    readers = defaultdict(list)
-    for layer in functional.layers:
-        for tensor in keras.tree.flatten(layer.input):
-            readers[id(tensor)].append(layer)
-    outputs = {id(layer.output) for layer in functional.layers if type(layer) is Cell}
-    outputs -= {id(tensor) for tensor in functional.outputs}
-    return {output for output in outputs if all(map(_begins_with_relu, readers[output]))}
-
-
-def _begins_with_relu(layer):
-    if type(layer) is Cell:
-        return all(
-            name in layer.operations and layer.operations[name].steps[0].relu
-            for name in ("current", "previous")
-        )
-    return isinstance(layer, layers.Activation) and layer.activation is keras.activations.relu
-
-
-def _counterpart(layer, precision, rectified):
+def _counterpart(layer, precision):
     """The layer, without its weights, that does for inference what `layer` does."""
     if _has_cells(layer):
         return _fuse(layer, precision)
     if type(layer) is Cell:
-        settings = {
-            "drop_path": None,
-            "dtype": precision,
-            "rectified": [id(state) in rectified for state in keras.tree.flatten(layer.input)],
-            "rectifies": id(layer.output) in rectified,
-        }
+        settings = {"drop_path": None, "dtype": precision}
         return FusedCell.from_config(layer.get_config() | settings)
     if _is_stem(layer):
         return layers.Conv2D(

@@ -20,7 +20,7 @@ import keras_nasnet
 from keras_nasnet import Block, CellSpec, Edge, fuse
 from keras_nasnet.catalog import GENOTYPES
 from keras_nasnet.genotype import COMBINERS, loose_ends
-from keras_nasnet.layers import Cell, FusedCell, convolution
+from keras_nasnet.layers import Cell, FusedCell
 from keras_nasnet.operation import OPERATIONS
 from keras_nasnet.plan import output_width
 from keras_nasnet.search import SearchSpace
@@ -172,31 +172,27 @@ def test_nothing_of_a_cell_is_computed_twice():
     assert counts["AvgPool"] == 2  # of h and p
     assert counts["Relu"] == 2 + 2 + 5  # the inputs, h and p, within the separable operations
     assert counts["DepthwiseConv2dNative"] == 2 * 5
-    assert counts["Conv2D"] == 2 + 5 + 3  # h and p, the first of each operation, one for each sum
+    assert counts["Conv2D"] == 2 + 2 * 5  # h and p, both of each operation
     assert not any("Norm" in name for name in counts)
 
 
 @tensorflow
-def test_single_images_go_to_xla_from_the_second_on(monkeypatch):
+def test_predict_has_the_weights_that_were_set_last(tmp_path):
     model = randomize(one_block())
     fused = fuse(model)
     x = images(3, 32, 32, 3)
-    wanted = model.predict(x, verbose=0)
-    compiled = []
-    shifted = convolution._sum_of_shifted
-
-    def spy(*arguments):
-        compiled.append(arguments)
-        return shifted(*arguments)
-
-    monkeypatch.setattr(convolution, "_sum_of_shifted", spy)
-    convolution._traced_once.cache_clear()
-    fused.predict(x, batch_size=2, verbose=0)
-    fused.predict(x, batch_size=2, verbose=0)
-    assert not compiled, "the rest of a larger batch is worth no compilation"
-    np.testing.assert_allclose(fused.predict(x, batch_size=1, verbose=0), wanted, atol=1e-6)
-    assert compiled
-    convolution._traced_once.cache_clear()
+    for batch_size in (1, 2, 3):
+        result = fused.predict(x, batch_size=batch_size, verbose=0)
+        np.testing.assert_allclose(result, model(x), atol=1e-6)
+    others = fuse(randomize(model, seed=1))
+    others.save_weights(tmp_path / "others.weights.h5")
+    for change in (
+        lambda: fused.load_weights(tmp_path / "others.weights.h5"),
+        lambda: fused.set_weights([weight / 2 for weight in fused.get_weights()]),
+        lambda: fused.compile(),
+    ):
+        change()
+        np.testing.assert_allclose(fused.predict_on_batch(x), fused(x), atol=1e-6)
 
 
 REFUSED = {

@@ -16,7 +16,7 @@ from keras_nasnet.cli.arguments import (
     load_classifier,
 )
 
-NUM_IMAGES = 200
+NUM_IMAGES = 200  # to quantize with, and as many held-out ones to compare results on
 COLUMNS = {  # heading and format of what goes into 80 characters; --json has all
     "batch": ("batch", "{:d}"),
     "images_per_s": ("images /s", "{:.1f}"),
@@ -50,8 +50,8 @@ def add(commands):
     parser.add_argument(
         "--data",
         metavar="DATA",
-        help="digits, tfds:NAME or a folder: images to quantize with and to compare results on; "
-        "without it random ones, and no int8",
+        help="digits, tfds:NAME or a folder: images to quantize with, and held-out ones to compare "
+        "results on; without it random ones, and no int8",
     )
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
 
@@ -70,9 +70,11 @@ def run(options) -> int:
             raise ValueError(f"--runtimes: {name!r} is not found; allowed are {', '.join(found)}")
     some = [route for route in some if route.runtime in (options.runtimes or found)]
     classifier = load_classifier(options)
-    images = None
+    images = representative_data = None
     if options.data is not None:
-        images = open_data(options.data)[0].sample(NUM_IMAGES, classifier.size)
+        representative_data, images = (
+            source.sample(NUM_IMAGES, classifier.size) for source in open_data(options.data)
+        )
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # says what is deprecated
     rows, failures = [], []
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -83,6 +85,7 @@ def run(options) -> int:
             batch_sizes=options.batch_sizes,
             seconds=options.seconds,
             images=images,
+            representative_data=representative_data,
         )
         for route, result in results:
             progress.update(task, advance=1, description=f"{route.runtime} {route.precision}")

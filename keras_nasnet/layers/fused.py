@@ -1,7 +1,6 @@
 """A cell for inference: convolutions with a bias, no batch normalization, nothing done twice."""
 
 from functools import partial
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -11,11 +10,13 @@ from keras_nasnet.genotype import walk
 from keras_nasnet.layers.cell import Cell
 from keras_nasnet.layers.convolution import convolve, convolve_depthwise, reduce_factorized
 from keras_nasnet.layers.normalization import register
-from keras_nasnet.layers.ops import ConvolutionUnit, FactorizedReduction, Operation
+from keras_nasnet.layers.ops import Operation
 from keras_nasnet.layers.pyramid import FeatureModel
 from keras_nasnet.layers.variable import UnscopedVariables
 from keras_nasnet.operation import FactorizedReduction as FactorizedReductionStep
 from keras_nasnet.operation import Normalization, Pool, operation_steps
+
+VARIABLE_BYTES = 2**18  # weights of this size and more: copying constants takes TensorFlow long
 
 
 def fold(unit):
@@ -53,22 +54,9 @@ def _array(weight):
 class FusedCell(UnscopedVariables, Cell):
     """A `Cell` for inference: the same arguments, inputs and results, with other weights.
 
-    Batch normalization is in kernels and biases, ReLUs and pools that several operations share
-    are done once, and the last convolutions of both sides of a sum are one. No path is dropped.
-
-    Args:
-        rectified: sequence of bool, whether the current and the previous state come with their
-            ReLU done. Default `(False, False)`.
-        rectifies: bool, default False. Whether the output's ReLU is done here, for all who read it.
-        args, kwargs: of `Cell`.
+    Batch normalization is in kernels and biases, and ReLUs and pools that several operations
+    share are done once. No path is dropped.
     """
-
-    def __init__(self, *args, rectified=(False, False), rectifies=False, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.rectified, self.rectifies = tuple(rectified), rectifies
-
-    def get_config(self):
-        return {**super().get_config(), "rectified": self.rectified, "rectifies": self.rectifies}
 
     def build(self, inputs_shape, step_shape=None):
         layout = self._layout(inputs_shape)
@@ -79,15 +67,10 @@ class FusedCell(UnscopedVariables, Cell):
 
     def assign(self, cell):
         """Takes over the weights of a `Cell` of the same arguments, computed in float64."""
-        folded = {
-            (name, index): fold(step)
-            for name, operation in cell.operations.items()
-            for index, step in enumerate(operation.steps)
-            if isinstance(step, ConvolutionUnit | FactorizedReduction)
-        }
-        for weight, sources in self._program.sources:
-            arrays = [folded[unit][name] for unit, name in sources]
-            weight.assign(sum(arrays) if arrays[0].ndim == 1 else np.concatenate(arrays, -2))
+        for (name, index), weights in self._program.weights.items():
+            arrays = fold(cell.operations[name].steps[index])
+            for key, weight in weights.items():
+                weight.assign(arrays[key])
         for name, operation in self.operations.items():
             operation.set_weights(cell.operations[name].get_weights())
 
@@ -96,64 +79,67 @@ class FusedCell(UnscopedVariables, Cell):
 class FusedModel(FeatureModel):
     """A functional model of `FusedCell`s whose `predict` takes the fastest way.
 
-    Under TensorFlow on a CPU that is XLA for single images of a fixed size in float32, and
-    TensorFlow's own kernels else. XLA compiles once, for many seconds, and so not before a second
-    single image follows a first. `compile(jit_compile=False)` or `True` takes one way for all.
+    Under TensorFlow on a CPU all but large weights are constants there, which convolutions bring
+    into the order that they read them in once, not at every call. They are those of the first
+    `predict`, until the model's `set_weights` or `load_weights`; after `compile` they are
+    variables again.
     """
 
     def make_predict_function(self, force=False):
         if self.predict_function is not None and not force:
             return
         super().make_predict_function(force)
-        if not (self.compiled or self.run_eagerly) and _xla_is_faster_for_one(self):
-            self.predict_function = self._by_batch_size(self.predict_function)
+        if not (self.compiled or self.run_eagerly) and _constants_are_faster():
+            self.predict_function = _with_constants(self)
 
-    def _by_batch_size(self, predict):
-        import tensorflow as tf
+    def set_weights(self, weights):
+        super().set_weights(weights)
+        self.predict_function = None
 
-        predict_one = tf.function(lambda x: self(x, training=False), jit_compile=True)
-        follows_one = False
-
-        def predict_by_batch_size(batches):
-            nonlocal follows_one
-            x, _, _ = keras.utils.unpack_x_y_sample_weight(batches[0])
-            is_one = len(batches) == 1 and keras.tree.flatten(x)[0].shape[0] == 1
-            compiled, follows_one = is_one and follows_one, is_one
-            return predict_one(x) if compiled else predict(batches)
-
-        return predict_by_batch_size
+    def load_weights(self, *args, **kwargs):
+        super().load_weights(*args, **kwargs)
+        self.predict_function = None
 
 
-def _xla_is_faster_for_one(model):
-    if keras.config.backend() != "tensorflow" or len(model.inputs) > 1:
+def _constants_are_faster():
+    if keras.config.backend() != "tensorflow":
         return False
-    if any(layer.compute_dtype != "float32" for layer in model.layers):
-        return False  # XLA is slow in half precision on a CPU
     import tensorflow as tf
 
-    elsewhere = tf.distribute.has_strategy() or tf.config.list_logical_devices("GPU")
-    return None not in model.inputs[0].shape[1:] and not elsewhere
+    return not (tf.distribute.has_strategy() or tf.config.list_logical_devices("GPU"))
 
 
-class _Product(NamedTuple):
-    """A 1x1 convolution that is still to be done."""
+def _with_constants(model):
+    """The model's `predict_function` with constants in place of small variables."""
+    import tensorflow as tf
 
-    value: int
-    channels: int
-    filters: int
-    unit: tuple[str, int]
-    kernel: str
+    def constant_or_variable(variable):
+        array = variable.numpy()
+        return array if array.nbytes < VARIABLE_BYTES else variable.value
+
+    parts = (model.trainable_variables, model.non_trainable_variables)
+    weights = [list(map(constant_or_variable, part)) for part in parts]
+
+    @tf.function(reduce_retracing=True)
+    def predict(x):
+        tensors = [list(map(tf.convert_to_tensor, part)) for part in weights]
+        return model.stateless_call(*tensors, x, training=False)[0]
+
+    def predict_batch(batches):
+        (batch,) = batches  # more are for compiled models with `steps_per_execution`
+        return predict(keras.utils.unpack_x_y_sample_weight(batch)[0])
+
+    return predict_batch
 
 
 class _Program:
     """What a `FusedCell` does, as a list of functions of values.
 
-    Values are numbered: 0 is the current state, 1 the previous one, the others are results. The
-    algebra for `walk` has as its states numbers, and `_Product`s for what a sum can merge.
+    Values are numbered: 0 is the current state, 1 the previous one, the others are results.
 
     Attributes:
-        sources: list of each weight with what it is made of, pairs of a unit `(operation's name,
-            index of the step)` and the name of one of the arrays of `fold`.
+        weights: dictionary from a unit, `(operation's name, index of the step)`, to the
+            variables of `fold` of it, by name.
     """
 
     def __init__(self, cell, stages):
@@ -161,15 +147,10 @@ class _Program:
         self.stages = stages
         self.numbers = {}  # of values, by what computes them and from which
         self.functions = []
-        self.sources = []
-        for state, rectified in enumerate(cell.rectified):
-            if rectified:
-                self.numbers["relu", (state,)] = state
-        current = self._done(self._apply("current", 0))
-        previous = self._done(self._apply("previous", 1)) if "previous" in stages else 0
+        self.weights = {}
+        current = self._apply("current", 0)
+        previous = self._apply("previous", 1) if "previous" in stages else 0
         self.output = walk(cell.spec, (current, previous), self._edge, self._combine, self._concat)
-        if cell.rectifies:
-            self.output = self._value("relu", ops.relu, self.output)
 
     def run(self, inputs):
         """The output for a list of the current and perhaps the previous state."""
@@ -183,16 +164,13 @@ class _Program:
 
     def _combine(self, name, block, left, right):
         if block.combine == "concat":
-            return self._value("concat", _concatenate, self._done(left), self._done(right))
-        if isinstance(left, _Product) and isinstance(right, _Product):
-            value = self._pointwise(left, right)
-        else:
-            value = self._value("add", ops.add, *sorted((self._done(left), self._done(right))))
+            return self._value("concat", _concatenate, left, right)
+        value = self._value("add", ops.add, *sorted((left, right)))
         return self._apply(name, value) if name in self.stages else value
 
     def _concat(self, output, values):
         values = [
-            self._done(self._apply(f"output_{source}", value)) if source < 2 else value
+            self._apply(f"output_{source}", value) if source < 2 else value
             for source, value in zip(output, values, strict=True)
         ]
         return values[0] if len(values) == 1 else self._value("concat", _concatenate, *values)
@@ -210,7 +188,6 @@ class _Program:
         )
         channels = stage.channels
         for index, step in enumerate(operation_steps(stage.op, channels, filters, stage.strides)):
-            value = self._done(value)
             if isinstance(step, Pool):
                 value = self._value(step, operation.layer(index, step).call, value)
             elif isinstance(step, Normalization):
@@ -223,64 +200,30 @@ class _Program:
         return value
 
     def _unit(self, unit, step, value, channels):
+        """A convolution unit or a factorized reduction."""
         if step.relu:
             value = self._value("relu", ops.relu, value)
         filters = step.output_channels(channels, self.cell.filters)
+        shapes = {"bias": (filters,)}
         if isinstance(step, FactorizedReductionStep):
-            half = filters // 2
-            function = partial(
-                reduce_factorized,
-                path_1_kernel=self._weight((1, 1, channels, half), (unit, "path_1_kernel")),
-                path_2_kernel=self._weight(
-                    (1, 1, channels, filters - half), (unit, "path_2_kernel")
-                ),
-                bias=self._weight((filters,), (unit, "bias")),
-            )
-            return self._value(unit, function, value)
-        if step.separable:
-            kernel = self._weight((*step.kernel_size, channels, 1), (unit, "depthwise_kernel"))
-            function = partial(
-                convolve_depthwise,
-                kernel=kernel,
-                strides=step.strides,
-                dilation_rate=step.dilation_rate,
-            )
-            value = self._value(unit, function, value)
-            return _Product(value, channels, filters, unit, "pointwise_kernel")
-        if step.kernel_size == step.strides == (1, 1):
-            return _Product(value, channels, filters, unit, "kernel")
-        kernel = self._weight((*step.kernel_size, channels, filters), (unit, "kernel"))
-        function = partial(
-            convolve,
-            kernel=kernel,
-            bias=self._weight((filters,), (unit, "bias")),
-            strides=step.strides,
-            dilation_rate=step.dilation_rate,
-        )
-        return self._value(unit, function, value)
-
-    def _done(self, value):
-        return self._pointwise(value) if isinstance(value, _Product) else value
-
-    def _pointwise(self, *products):
-        """The sum of 1x1 convolutions as one, of their concatenated inputs."""
-        filters = products[0].filters
-        channels = sum(product.channels for product in products)
-        kernel_sources = [(product.unit, product.kernel) for product in products]
-        bias_sources = [(product.unit, "bias") for product in products]
-        function = partial(
-            _convolve_concatenated,
-            kernel=self._weight((1, 1, channels, filters), *kernel_sources),
-            bias=self._weight((filters,), *bias_sources),
-        )
-        units = tuple(product.unit for product in products)
-        return self._value(units, function, *(product.value for product in products))
-
-    def _weight(self, shape, *sources):
-        names = [f"{name}_{index}_{weight}" for (name, index), weight in sources]
-        weight = self.cell.add_weight(name="_and_".join(names), shape=shape, initializer="zeros")
-        self.sources.append((weight, sources))
-        return weight
+            function, half = reduce_factorized, filters // 2
+            shapes["path_1_kernel"] = (1, 1, channels, half)
+            shapes["path_2_kernel"] = (1, 1, channels, filters - half)
+        else:
+            settings = {"strides": step.strides, "dilation_rate": step.dilation_rate}
+            if step.separable:
+                function = partial(_convolve_separable, **settings)
+                shapes["depthwise_kernel"] = (*step.kernel_size, channels, 1)
+                shapes["pointwise_kernel"] = (1, 1, channels, filters)
+            else:
+                function = partial(convolve, **settings)
+                shapes["kernel"] = (*step.kernel_size, channels, filters)
+        weights = {}
+        for key, shape in shapes.items():
+            name = "_".join(map(str, (*unit, key)))
+            weights[key] = self.cell.add_weight(name=name, shape=shape, initializer="zeros")
+        self.weights[unit] = weights
+        return self._value(unit, partial(function, **weights), value)
 
     def _value(self, key, function, *numbers):
         """The number of the result of a function, computed once for each key and values."""
@@ -295,5 +238,6 @@ def _concatenate(*values):
     return ops.concatenate(values, axis=-1)
 
 
-def _convolve_concatenated(*values, kernel, bias):
-    return convolve(values[0] if len(values) == 1 else _concatenate(*values), kernel, bias=bias)
+def _convolve_separable(x, depthwise_kernel, pointwise_kernel, bias, strides, dilation_rate):
+    x = convolve_depthwise(x, depthwise_kernel, strides, dilation_rate)
+    return convolve(x, pointwise_kernel, bias=bias)
