@@ -42,6 +42,18 @@ def test_a_row_for_each_runtime_precision_and_batch(capsys, tmp_path):
     assert f"{rows[0]['images_per_s']:.1f}" in printed
 
 
+def test_what_converters_print_is_not_in_the_json(capsys, monkeypatch, tmp_path):
+    def talkative(*arguments, **options):
+        print("Statistics collection 100%")
+        yield Route(KERAS, "float32"), [{"batch": 1}]
+
+    monkeypatch.setattr(benchmark, "benchmark", talkative)
+    path = tmp_path / "model.keras"
+    one_block().save(path)
+    assert cli.main(["benchmark", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"batch": 1}]
+
+
 def test_routes_need_their_runtimes(monkeypatch):
     found = {"tensorflow", "onnxruntime", "ai_edge_litert"}
     monkeypatch.setattr(benchmark, "find_spec", lambda name: name in found)

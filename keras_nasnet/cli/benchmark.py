@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from contextlib import redirect_stdout
 
 from rich.console import Console
 from rich.progress import Progress
@@ -77,7 +78,8 @@ def run(options) -> int:
         )
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # says what is deprecated
     rows, failures = [], []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    progress = Progress(console=Console(stderr=True), transient=True)
+    with redirect_stdout(sys.stderr), progress:  # some converters print
         task = progress.add_task("", total=len(some))
         results = benchmark(
             classifier,
