@@ -61,8 +61,7 @@ def run(options) -> int:
     if min(options.batch_sizes) < 1:
         raise ValueError(f"--batch-sizes: wanted at least 1, got {min(options.batch_sizes)}")
     choose_backend()
-    from keras_nasnet.benchmark import benchmark, routes
-    from keras_nasnet.data import open_data
+    from keras_nasnet.benchmark import routes
 
     some = routes(options.data is not None)
     found = list(dict.fromkeys(route.runtime for route in some))
@@ -70,6 +69,22 @@ def run(options) -> int:
         if name not in found:
             raise ValueError(f"--runtimes: {name!r} is not found; allowed are {', '.join(found)}")
     some = [route for route in some if route.runtime in (options.runtimes or found)]
+    with redirect_stdout(sys.stderr):  # downloads and converters print, too
+        rows, failures = _measure(options, some)
+    if options.json:
+        print(json.dumps(rows, indent=2))
+    else:
+        console.print(table_of(rows))
+    for failure in failures:
+        print(f"keras-nasnet: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _measure(options, some) -> tuple[list[dict], list[str]]:
+    """Rows of the routes that could be run, and why others could not."""
+    from keras_nasnet.benchmark import benchmark
+    from keras_nasnet.data import open_data
+
     classifier = load_classifier(options)
     images = representative_data = None
     if options.data is not None:
@@ -78,8 +93,7 @@ def run(options) -> int:
         )
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # says what is deprecated
     rows, failures = [], []
-    progress = Progress(console=Console(stderr=True), transient=True)
-    with redirect_stdout(sys.stderr), progress:  # some converters print
+    with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=len(some))
         results = benchmark(
             classifier,
@@ -95,13 +109,7 @@ def run(options) -> int:
                 failures.append(f"{route.runtime} {route.precision}: {result}")
             else:
                 rows += result
-    if options.json:
-        print(json.dumps(rows, indent=2))
-    else:
-        console.print(table_of(rows))
-    for failure in failures:
-        print(f"keras-nasnet: {failure}", file=sys.stderr)
-    return 1 if failures else 0
+    return rows, failures
 
 
 def table_of(rows) -> Table:

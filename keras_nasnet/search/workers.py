@@ -132,7 +132,7 @@ def _work(work: bytes, name: str, address: str, cores, chief: int) -> None:
         os.sched_setaffinity(0, cores)
     os.environ["KERASTUNER_ORACLE_IP"] = address
     os.environ["KERASTUNER_TUNER_ID"] = name
-    tuner, arguments = pickle.loads(work)
+    tuner, arguments = pickle.loads(work)  # of the parent process alone, by a pipe
     tuner.work(name, arguments)
 
 
