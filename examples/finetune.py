@@ -4,7 +4,7 @@
     python examples/finetune.py photos/ --weights my.weights.h5
 
 The folder has a folder of images for each class. First the new classifier is trained on the frozen
-network, then everything with a small learning rate.
+network, then the network too, or a part of it, with a small learning rate.
 """
 
 import argparse
@@ -22,6 +22,9 @@ def main():
     parser.add_argument("--weights", default="imagenet", help="default: %(default)s")
     parser.add_argument("--size", type=int, default=224, help="default: %(default)s")
     parser.add_argument("--epochs", type=int, default=3, help="of each of the two phases")
+    parser.add_argument(
+        "--from-layer", metavar="NAME", help="the first to train, such as cell_08; default: all"
+    )
     parser.add_argument("--out", default="finetuned.keras", help="default: %(default)s")
     options = parser.parse_args()
 
@@ -36,15 +39,20 @@ def main():
     classifier = keras.layers.Dense(len(training.class_names), activation="softmax")
     model = keras.Sequential([backbone, classifier])
 
-    for trainable, learning_rate in ((False, 1e-3), (True, 1e-4)):
-        backbone.trainable = trainable
+    def fit(learning_rate):
         model.compile(
             keras.optimizers.Adam(learning_rate),
             loss="sparse_categorical_crossentropy",
             metrics=["accuracy"],
         )
-        print("everything" if trainable else "the new classifier alone", flush=True)
         model.fit(batches, epochs=options.epochs, validation_data=held_out)
+
+    print("the new classifier alone", flush=True)
+    backbone.trainable = False
+    fit(1e-3)
+    print(f"the network from {options.from_layer or 'its first layer'} on", flush=True)
+    keras_nasnet.unfreeze(backbone, options.from_layer)
+    fit(1e-4)
 
     model.save(options.out)
     print(f"saved {options.out}")

@@ -16,7 +16,7 @@ _MODULES = {  # where each public name lives
     "layers": ("Cell", "ScheduledDropPath", "feature_pyramid"),
     "fusion": ("fuse",),
     "zoo": ("NASNet", "NASNetCIFAR", "NASNetLarge", "NASNetMobile", "list_models"),
-    "network": ("reset_classifier",),
+    "network": ("reset_classifier", "unfreeze"),
     "relatives": ("AmoebaNetA", "ENASMicro", "PNASNetLarge", "PNASNetMobile"),
     "exporter": ("export",),
     "weights.load": ("load_weights", "save_safetensors"),
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from keras_nasnet.layers import ScheduledDropPath as ScheduledDropPath
     from keras_nasnet.layers import feature_pyramid as feature_pyramid
     from keras_nasnet.network import reset_classifier as reset_classifier
+    from keras_nasnet.network import unfreeze as unfreeze
     from keras_nasnet.relatives import AmoebaNetA as AmoebaNetA
     from keras_nasnet.relatives import ENASMicro as ENASMicro
     from keras_nasnet.relatives import PNASNetLarge as PNASNetLarge

@@ -157,3 +157,42 @@ def reset_classifier(model, classes) -> keras.Model:
     for part in ("projection", "full_map"):
         getattr(head, part).set_weights(getattr(old, part).get_weights())
     return AuxiliaryModel(model.input, outputs, name=model.name)
+
+
+def unfreeze(model, from_layer=None, *, normalization=False) -> None:
+    """Makes a network trainable from one of its layers on, and freezes all before it.
+
+    For fine-tuning: first with the network frozen (`model.trainable = False`) and a new classifier,
+    then once more, compiled anew with a small learning rate, from a cell on.
+
+    Args:
+        model: `keras.Model`, a network of this package; of a model that has one among its layers,
+            that layer.
+        from_layer: str, the name of the first layer to train, such as `"cell_08"` (see
+            `model.summary()`); None (default) for all. The classifier and the auxiliary head are
+            trained in any case.
+        normalization: bool, default False. Whether batch normalization is trained too. If not, it
+            stays in inference mode, with the statistics of the data it was trained on: what Keras
+            advises for fine-tuning, for the statistics of few images are noisy.
+
+    Raises:
+        ValueError: if `model` has no such layer, or no cells of this package.
+    """
+    if not any(isinstance(layer, Cell) for layer in getattr(model, "layers", ())):
+        raise ValueError(
+            "model: wanted a network of this package (of a model around one, that layer of it), "
+            f"got {model!r}"
+        )
+    names = [layer.name for layer in model.layers]
+    if from_layer is not None and from_layer not in names:
+        raise ValueError(
+            f"from_layer: {model.name} has no layer {from_layer!r}; it has {', '.join(names)}"
+        )
+    model.trainable = True
+    first = 0 if from_layer is None else names.index(from_layer)
+    for index, layer in enumerate(model.layers):
+        trains = index >= first or layer.name in (CLASSIFIER, AUXILIARY)
+        for part in layer._flatten_layers():  # each, for TensorFlow skips what is set already
+            part.trainable = trains and (
+                normalization or not isinstance(part, layers.BatchNormalization)
+            )

@@ -15,7 +15,7 @@ from keras_nasnet.checkpoint import load_checkpoint
 from keras_nasnet.data import Source
 from keras_nasnet.device import data_parallel
 from keras_nasnet.genotype import Genotype
-from keras_nasnet.network import AUXILIARY, CLASSIFIER, TRAINING_STEP
+from keras_nasnet.network import CLASSIFIER, TRAINING_STEP, unfreeze
 from keras_nasnet.plan import NASNetConfig
 from keras_nasnet.recipe import Recipe
 from keras_nasnet.report import Log
@@ -216,8 +216,7 @@ def make_model(job: Job, classes: int, total_steps: int) -> keras.Model:
         batch_norm_momentum=recipe.batch_norm_momentum,
     )
     if recipe.freeze_backbone:
-        for layer in model.layers:
-            layer.trainable = layer.name in (CLASSIFIER, AUXILIARY)
+        unfreeze(model, CLASSIFIER)
     if recipe.l2:
         for variable in model.trainable_variables:
             if variable.name.endswith("kernel"):

@@ -3,6 +3,7 @@
 import keras
 from keras import layers, ops
 
+from keras_nasnet.layers.composite import Composite
 from keras_nasnet.layers.normalization import register
 from keras_nasnet.layers.ops import ConvolutionUnit
 from keras_nasnet.layers.pyramid import FeatureModel
@@ -12,7 +13,7 @@ PROJECTION_FILTERS, FULL_MAP_FILTERS = 128, 768  # slim nasnet.py, _build_aux_he
 
 
 @register
-class AuxiliaryHead(layers.Layer):
+class AuxiliaryHead(Composite, layers.Layer):
     """A second classifier on a feature map in the middle of the network, for training.
 
     ReLU, 5x5 average pool with stride 3, 1x1 convolution to 128, a convolution over the whole map
@@ -81,6 +82,7 @@ class AuxiliaryHead(layers.Layer):
         self.projection.build((None, None, None, input_shape[-1]))
         self.full_map.build((None, None, None, PROJECTION_FILTERS))
         self.classifier.build((None, FULL_MAP_FILTERS))
+        self._freeze_parts()
 
     def call(self, inputs, training=None):
         x = ops.average_pool(

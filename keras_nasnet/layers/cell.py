@@ -4,13 +4,14 @@ import keras
 from keras import ops
 
 from keras_nasnet.genotype import CellSpec, cell_from_dict, cell_to_dict, walk
+from keras_nasnet.layers.composite import Composite
 from keras_nasnet.layers.ops import Operation, register
 from keras_nasnet.operation import operation_steps
 from keras_nasnet.plan import CellLayout
 
 
 @register
-class Cell(keras.layers.Layer):
+class Cell(Composite, keras.layers.Layer):
     """A normal or reduction cell (Zoph et al. 2018, section 3, figures 3 and 4).
 
     The current state goes through ReLU, 1x1 convolution and batch normalization, the previous
@@ -91,6 +92,7 @@ class Cell(keras.layers.Layer):
             )
             operation.build((None, None, None, stage.channels))
             self.operations[stage.name] = operation
+        self._freeze_parts()
 
     def call(self, inputs, step=None, training=None):
         if not (self.remat and training and self.trainable and _recomputes()):

@@ -61,6 +61,7 @@ class FusedCell(UnscopedVariables, Cell):
     def build(self, inputs_shape, step_shape=None):
         layout = self._layout(inputs_shape)
         self._program = _Program(self, {stage.name: stage for stage in layout.stages})
+        self._freeze_parts()
 
     def call(self, inputs, step=None, training=None):
         return self._program.run(inputs if isinstance(inputs, list | tuple) else [inputs])

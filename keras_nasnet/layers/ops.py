@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from keras_nasnet import operation
 from keras_nasnet.device import is_mirrored
+from keras_nasnet.layers.composite import Composite
 from keras_nasnet.layers.convolution import (
     convolve,
     convolve_depthwise,
@@ -24,7 +25,7 @@ def _pair(value):
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
-class _Unit(UnscopedVariables, layers.Layer):
+class _Unit(Composite, UnscopedVariables, layers.Layer):
     """What the layers here share: filters and the settings of batch normalization."""
 
     def __init__(self, filters, *, batch_norm_momentum=0.9997, batch_norm_epsilon=1e-3, **kwargs):
@@ -114,6 +115,7 @@ class ConvolutionUnit(_Unit):
         else:
             self.kernel = self._kernel("kernel", (*self.kernel_size, channels, self.filters))
         self.batch_normalization.build((None, None, None, self.filters))
+        self._freeze_parts()
 
     def call(self, inputs, training=None):
         x = ops.relu(inputs) if self.relu else inputs
@@ -179,6 +181,7 @@ class FactorizedReduction(_Unit):
         self.path_1_kernel = self._kernel("path_1_kernel", (1, 1, channels, half))
         self.path_2_kernel = self._kernel("path_2_kernel", (1, 1, channels, self.filters - half))
         self.batch_normalization.build((None, None, None, self.filters))
+        self._freeze_parts()
 
     def call(self, inputs, training=None):
         x = ops.relu(inputs) if self.relu else inputs
@@ -299,6 +302,7 @@ class Operation(_Unit):
         for step in self.steps:
             step.build(input_shape)
             input_shape = step.compute_output_shape(input_shape)
+        self._freeze_parts()
 
     def layer(self, index, step):
         """The layer of one of the operation's steps."""

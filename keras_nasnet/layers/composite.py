@@ -1,0 +1,48 @@
+"""Layers made of others, which freeze as Keras's own do."""
+
+import keras
+
+
+class Composite:
+    """Mixin for layers that make other layers in `build`: what is frozen stays frozen.
+
+    Keras hands `trainable` down to the layers that are there when it is set, and saves it for
+    layers that have a config of their own. The parts of a cell are neither: they are made when the
+    cell is built, from the cell's config.
+
+    Args:
+        frozen: names of the parts that are frozen while the layer itself is trainable, such as
+            `"current/convolution_0/batch_normalization"`; written by `get_config`. Default none.
+    """
+
+    def __init__(self, *args, frozen=(), **kwargs):
+        self._frozen = tuple(frozen)
+        super().__init__(*args, **kwargs)
+
+    @property
+    def trainable(self):
+        return super().trainable
+
+    @trainable.setter
+    def trainable(self, value):
+        self._frozen = ()
+        keras.layers.Layer.trainable.fset(self, value)
+
+    def _freeze_parts(self):
+        """The last line of `build`."""
+        for name, part in self._parts():
+            # Not by `self.trainable = False`: TensorFlow skips what sets the value that is there.
+            if not self.trainable or name in self._frozen:
+                part.trainable = False
+
+    def _parts(self):
+        """Every layer within this one, and its name here."""
+        for part in self._flatten_layers(include_self=False):
+            if part.path is not None:
+                yield part.path.removeprefix(f"{self.path}/"), part
+
+    def get_config(self):
+        frozen = self._frozen
+        if self.built and self.trainable:
+            frozen = [name for name, part in self._parts() if not part.trainable]
+        return {**super().get_config(), "frozen": list(frozen)}
