@@ -54,6 +54,16 @@ def test_the_runtime_gives_what_the_model_gives(tmp_path, name, precision):
         assert relative_difference(run(IMAGES[:batch]), wanted[:batch]) < allowed
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_images_of_another_shape_are_refused(tmp_path, name):
+    need(name)
+    run = FORMATS[name].load(keras_nasnet.export(classifier(), tmp_path / "exported", name))
+    for shape in ((2, 32, 32, 1), (2, 16, 32, 3), (32, 32, 3)):
+        with pytest.raises(Exception, match="(?i)shape|dimensions|rank"):
+            run(np.zeros(shape, "uint8"))
+    assert run(IMAGES).shape == (3, 10)
+
+
 @pytest.mark.every_backend
 @pytest.mark.parametrize("name", FORMATS)
 def test_from_every_backend(tmp_path, name):

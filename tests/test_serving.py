@@ -156,6 +156,22 @@ def test_bytes_are_read_as_predict_reads_them(exported, file):
     assert relative_difference(got, wanted) < 5e-3
 
 
+@pytest.mark.parametrize("shape", [(8, 32, 32, 1), (8, 16, 32, 3), (8, 32, 32), (32, 32, 3), ()])
+def test_images_of_another_shape_are_refused(exported, shape):
+    """By the graph: neither `tf.saved_model.load` nor TensorFlow Serving looks at shapes."""
+    served = tf.saved_model.load(str(exported[1])).signatures["serving_default"]
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"not compatible.*\[\?,32,32,3\]"):
+        served(image=tf.zeros(shape))
+    assert served(image=tf.zeros((8, 32, 32, 3)))["probabilities"].shape == (8, 10)
+
+
+@pytest.mark.parametrize("shape", [(), (2, 1)])
+def test_bytes_of_another_shape_are_refused(exported, shape):
+    served = tf.saved_model.load(str(exported[1])).signatures["serving_bytes"]
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"not compatible.*\[\?\]"):
+        served(image_bytes=tf.fill(shape, photo()))
+
+
 def test_openvino_converts_the_folder(exported):
     openvino = pytest.importorskip("openvino", reason="openvino is not installed")
     model, path = exported

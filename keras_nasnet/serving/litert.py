@@ -39,5 +39,12 @@ def load(path: Path):
     litert = import_optional("ai_edge_litert.interpreter", EXTRA)
     interpreter = litert.Interpreter(str(path), num_threads=os.cpu_count())
     runner = interpreter.get_signature_runner("serving_default")
-    dtype = runner.get_input_details()["image"]["dtype"]
-    return lambda images: runner(image=images.astype(dtype))[PROBABILITIES]
+    image = runner.get_input_details()["image"]
+    shape = tuple(image["shape_signature"][1:].tolist())
+
+    def run(images):
+        if images.shape[1:] != shape:  # which the runtime takes for a wish to resize its input
+            raise ValueError(f"image: wanted the shape {(None, *shape)}, got {images.shape}")
+        return runner(image=images.astype(image["dtype"]))[PROBABILITIES]
+
+    return run

@@ -57,7 +57,8 @@ def write_both_signatures(servable: Servable, path: Path, class_names: Path) -> 
 
     Large weights are variables: as constants they would be copied by all that handles the graph,
     which for NASNetLarge takes longer than all else. The many small ones are constants, of which
-    each is written and loaded faster.
+    each is written and loaded faster. The shapes of inputs are checked in the graph: what loads a
+    SavedModel does not hold them against its signatures.
 
     Args:
         servable: `Servable`.
@@ -86,9 +87,10 @@ def write_both_signatures(servable: Servable, path: Path, class_names: Path) -> 
         }
         image = _image(tf, servable)
         image_bytes = v1.placeholder(tf.string, (None,), name="image_bytes")
-        decoded = tf.cast(decode_images(tf, image_bytes, servable.size), servable.image_dtype)
+        files = tf.ensure_shape(image_bytes, image_bytes.shape)
+        decoded = tf.cast(decode_images(tf, files, servable.size), servable.image_dtype)
         signatures = {
-            "serving_default": ({"image": image}, outputs(image)),
+            "serving_default": ({"image": image}, outputs(tf.ensure_shape(image, image.shape))),
             "serving_bytes": ({"image_bytes": image_bytes}, outputs(decoded)),
         }
         v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, tf.constant(str(class_names)))
