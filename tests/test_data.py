@@ -2,12 +2,18 @@
 
 import io
 import logging
+import os
+import subprocess
+import sys
+import zlib
+from functools import partial
 
 import keras
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
+from keras_nasnet.augmentation import resized_crop
 from keras_nasnet.batches import Batches
 from keras_nasnet.data import Source, open_data
 from keras_nasnet.image import UnreadableImageError, load_image
@@ -79,6 +85,134 @@ def test_what_cannot_be_read_is_named(tmp_path, damage):
         path.write_bytes({"empty": b"", "text": b"text", "truncated": data[:700]}[damage])
     with pytest.raises(UnreadableImageError, match=r"image\.png"):
         load_image(path)
+
+
+def png(width, height, bits, kind):
+    """A file of zeros."""
+    channels = {0: 1, 2: 3, 6: 4}[kind]
+    deflate = zlib.compressobj(1)
+    row = bytes(1 + width * channels * bits // 8)
+    data = b"".join([*(deflate.compress(row) for _ in range(height)), deflate.flush()])
+    header = width.to_bytes(4) + height.to_bytes(4) + bytes([bits, kind, 0, 0, 0])
+    chunks = ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        len(data).to_bytes(4) + name + data + zlib.crc32(name + data).to_bytes(4)
+        for name, data in chunks
+    )
+
+
+PEAK = """
+import resource, sys
+from keras_nasnet.image import UnreadableImageError, load_image
+resident = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = resident()
+try:
+    load_image(sys.argv[1], (224, 224))
+except UnreadableImageError as error:
+    print(error)
+print(1024 * (resident() - before))
+"""
+
+
+def peak_bytes(path):
+    """What `load_image` says, and its memory, in a process of its own."""
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PEAK, path],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *message, peak = result.stdout.splitlines()
+    return "".join(message), int(peak)
+
+
+def test_an_image_of_too_many_pixels_is_not_decoded(tmp_path):
+    path = tmp_path / "large.png"
+    path.write_bytes(png(13_000, 13_000, 8, 0))
+    message, peak = peak_bytes(path)
+    assert message == (
+        f"{path}: 13,000 x 13,000 are 169,000,000 pixels, allowed are 67,108,864; make the image "
+        "smaller, or pass max_pixels to load_image"
+    )
+    assert peak < 20e6
+
+
+def test_the_limit_on_pixels_is_an_argument(monkeypatch):
+    with pytest.raises(UnreadableImageError, match="12 x 8 are 96 pixels, allowed are 95"):
+        load_image(encoded(), max_pixels=95)
+    assert load_image(encoded(), max_pixels=96).shape == (8, 12, 3)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    message = r"\(96 pixels\) exceeds limit of 80 pixels, Pillow's own; make the image smaller"
+    with pytest.raises(UnreadableImageError, match=message):
+        load_image(encoded(), max_pixels=1000)
+
+
+@pytest.mark.parametrize("kind, bits, most", [(0, 8, 2), (2, 8, 5), (6, 8, 9), (0, 16, 7)])
+def test_memory_of_a_png_is_a_few_bytes_a_pixel(tmp_path, kind, bits, most):
+    """Grey, RGB, with transparency, and of 16 bits."""
+    (tmp_path / "image.png").write_bytes(png(3000, 3000, bits, kind))
+    message, peak = peak_bytes(tmp_path / "image.png")
+    assert not message
+    assert peak / 3000**2 < most
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    """The path of a JPEG of 12 megapixels, with detail of every scale."""
+    rng = np.random.default_rng(0)
+    octaves = [Image.fromarray(rng.integers(0, 256, (n, n, 3), "uint8")) for n in (4, 40, 400)]
+    resized = [image.resize((4000, 3000), Image.Resampling.BICUBIC) for image in octaves]
+    path = tmp_path_factory.mktemp("photo") / "photo.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.blend(Image.blend(*resized[:2], 0.4), resized[2], 0.3).save(path, exif=exif)
+    return path
+
+
+def test_memory_of_a_jpeg_is_that_of_a_part(photo):
+    assert peak_bytes(photo)[1] / 12e6 < 2
+
+
+def assert_alike(got, wanted):
+    difference = np.abs(got.astype(int) - np.asarray(wanted))
+    assert difference.mean() < 0.3
+    assert difference.max() <= 2
+
+
+@pytest.mark.parametrize("size", [(32, 32), (224, 224), (200, 331)])
+def test_a_jpeg_decoded_in_part_looks_the_same(photo, size):
+    """Whole, and cropped for training; turned by EXIF."""
+    with Image.open(photo) as file:
+        whole = ImageOps.exif_transpose(file)
+    wanted = ImageOps.fit(whole, size[::-1], Image.Resampling.BILINEAR)
+    assert_alike(load_image(photo, size), wanted)
+    for seed in range(4):
+        box = resized_crop(*whole.size, np.random.default_rng(seed))
+        wanted = whole.resize(size[::-1], Image.Resampling.BILINEAR, box)
+        got = load_image(photo, size, partial(resized_crop, rng=np.random.default_rng(seed)))
+        assert_alike(got, wanted)
+
+
+def test_a_truncated_jpeg_is_refused_in_part_too(photo):
+    with pytest.raises(UnreadableImageError, match="truncated"):
+        load_image(io.BytesIO(photo.read_bytes()[:-5000]), (32, 32))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "LA", "RGBA", "I;16", "CMYK", "P", "1"])
+def test_fits_as_pillow_does(mode):
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 130, 4), "uint8")
+    whole = Image.fromarray(pixels)
+    if mode == "I;16":
+        whole = Image.fromarray(pixels[..., 0].astype("uint16") << 8)
+    elif mode != "RGBA":
+        whole = whole.convert(mode)
+    stream = io.BytesIO()
+    whole.save(stream, "TIFF")
+    rgb = Image.fromarray(load_image(stream))
+    for size in ((32, 32), (20, 70), (150, 200)):
+        wanted = ImageOps.fit(rgb, size[::-1], Image.Resampling.BILINEAR)
+        np.testing.assert_array_equal(load_image(stream, size), wanted)
 
 
 def test_digits_are_split_by_class():

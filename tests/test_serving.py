@@ -30,9 +30,9 @@ def photo(size=(48, 40), mode="RGB", file_format="JPEG"):
 
 
 def huge_png():
-    """The header of a PNG of 20,000 x 20,000 pixels, and some of them."""
+    """The header of a PNG of 13,000 x 13,000 pixels, and some of them."""
     chunks = [
-        (b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)),
+        (b"IHDR", struct.pack(">IIBBBBB", 13_000, 13_000, 8, 2, 0, 0, 0)),
         (b"IDAT", zlib.compress(bytes(100_000))),
         (b"IEND", b""),
     ]
@@ -44,10 +44,10 @@ def huge_png():
 
 
 def huge_jpeg():
-    """A JPEG whose header says that it is of 20,000 x 20,000 pixels."""
+    """A JPEG whose header says that it is of 13,000 x 13,000 pixels."""
     data = bytearray(photo())
     start = data.index(b"\xff\xc0") + 5
-    data[start : start + 4] = struct.pack(">HH", 20_000, 20_000)
+    data[start : start + 4] = struct.pack(">HH", 13_000, 13_000)
     return bytes(data)
 
 
