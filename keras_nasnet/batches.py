@@ -1,6 +1,5 @@
 """A source as what `model.fit` takes under every backend."""
 
-import logging
 import math
 import sys
 from collections.abc import Iterable
@@ -11,11 +10,8 @@ import numpy as np
 
 from keras_nasnet.augmentation import MIXTURES, Augmentation, resized_crop
 from keras_nasnet.data import Source
-from keras_nasnet.image import UnreadableImageError
 from keras_nasnet.imagenet import preprocess_input
 from keras_nasnet.optional import import_optional
-
-log = logging.getLogger(__name__)
 
 
 class Batches(keras.utils.PyDataset):
@@ -113,13 +109,8 @@ class Batches(keras.utils.PyDataset):
         """The image and label at an index, or the next that can be decoded."""
         crop = partial(resized_crop, rng=rng) if self._crops else None
         for candidate in self._from(index):
-            try:
-                image = self.source.image(candidate, self.size, crop)
-            except UnreadableImageError as error:
-                if candidate not in self.source.unreadable:
-                    self.source.unreadable[candidate] = str(error)
-                    log.warning("left out: %s", error)
-            else:
+            image = self.source.read(candidate, self.size, crop)
+            if image is not None:
                 return image, self.source.labels[candidate]
         raise ValueError("none of the images can be decoded")
 

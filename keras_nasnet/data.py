@@ -3,16 +3,19 @@
 A source is a sequence of images with labels, opened one at a time.
 """
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from keras_nasnet.image import load_image
+from keras_nasnet.folder import ImageFolders
+from keras_nasnet.image import UnreadableImageError, load_image
 from keras_nasnet.optional import import_optional
+
+log = logging.getLogger(__name__)
 
 VALIDATION_FOLDERS = ("validation", "val", "test")
 HELD_OUT = 0.2  # of the examples, where a source has no validation split of its own
@@ -41,7 +44,8 @@ class Source:
         labels: int array, one for each item.
         class_names: list of str.
         open_item: an item to what `load_image` takes.
-        unreadable: messages of the images that could not be decoded so far.
+        unreadable: dict, whose keys are messages of the images that could not be decoded so far;
+            one for all sources that are taken from the same.
     """
 
     items: Sequence
@@ -57,6 +61,17 @@ class Source:
         """The image at an index as `load_image` gives it."""
         return load_image(self.open_item(self.items[index]), size, crop)
 
+    def read(self, index, size, crop=None) -> np.ndarray | None:
+        """As `image`; None for one that cannot be decoded, which is logged, once."""
+        try:
+            return self.image(index, size, crop)
+        except UnreadableImageError as error:
+            message = str(error)
+            # Other threads may read the same image: the first to set its own message logs it.
+            if self.unreadable.setdefault(message, message) is message:
+                log.warning("left out: %s", message)
+            return None
+
     def split(self, held_out: float, seed: int) -> tuple["Source", "Source"]:
         """Two sources, the second with a share `held_out` of every class."""
         rng = np.random.default_rng(seed)
@@ -69,12 +84,22 @@ class Source:
     def take(self, mask: np.ndarray) -> "Source":
         """The images where a bool array of the source's length is true."""
         items = _View(self.items, np.flatnonzero(mask))
-        return Source(items, self.labels[mask], self.class_names, self.open_item)
+        labels = self.labels[mask]
+        return Source(items, labels, self.class_names, self.open_item, self.unreadable)
 
     def sample(self, count: int, size) -> np.ndarray:
-        """Up to `count` of the images, evenly spaced: uint8 array `(count, *size, 3)`."""
+        """Up to `count` of the images, evenly spaced: uint8 array `(number, *size, 3)`.
+
+        Those that cannot be decoded are left out and logged.
+
+        Raises:
+            ValueError: if none can be decoded.
+        """
         indices = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
-        return np.stack([self.image(index, size) for index in indices])
+        images = [image for i in indices if (image := self.read(i, size)) is not None]
+        if not images:
+            raise ValueError(f"none of {len(indices)} images can be decoded")
+        return np.stack(images)
 
     def first(self, count: int) -> "Source":
         """The first `count` images."""
@@ -94,8 +119,8 @@ def open_data(name: str, seed: int = 0) -> tuple[Source, Source]:
         Two `Source`s.
 
     Raises:
-        ValueError: if there is no such data set, it has no images, or fewer than two classes, or
-            its splits differ in their classes.
+        ValueError: if there is no such data set, it has no images, or fewer than two classes, its
+            splits differ in their classes, or a link leads back into it.
     """
     if name == "digits":
         return _digits().split(HELD_OUT, seed)
@@ -146,12 +171,13 @@ def _folders(folder: Path, seed: int) -> tuple[Source, Source]:
         raise ValueError(
             f"{folder} is no folder; allowed are digits, tfds:NAME and the path of a folder"
         )
+    folders = ImageFolders(folder)
     if not (folder / "train").is_dir():
-        return _folder(folder).split(HELD_OUT, seed)
-    train = _folder(folder / "train")
+        return _folder(folders, folder).split(HELD_OUT, seed)
+    train = _folder(folders, folder / "train")
     for name in VALIDATION_FOLDERS:
         if (folder / name).is_dir():
-            validation = _folder(folder / name)
+            validation = _folder(folders, folder / name)
             if validation.class_names != train.class_names:
                 differing = set(validation.class_names) ^ set(train.class_names)
                 raise ValueError(f"{folder}: only one split has the classes {sorted(differing)}")
@@ -159,20 +185,15 @@ def _folders(folder: Path, seed: int) -> tuple[Source, Source]:
     return train.split(HELD_OUT, seed)
 
 
-def _folder(folder: Path) -> Source:
-    """Images by class; files that Pillow knows no format for by their name are left out."""
-    formats = Image.registered_extensions()
-    classes = sorted(path for path in folder.iterdir() if path.is_dir())
-    by_class = [
-        sorted(path for path in c.rglob("*") if path.suffix.lower() in formats) for c in classes
-    ]
-    if len(classes) < 2:
+def _folder(folders: ImageFolders, folder: Path) -> Source:
+    by_class = folders.images_by_class(folder)
+    if len(by_class) < 2:
         raise ValueError(
             f"{folder}: wanted a folder of images for each of two or more classes, "
-            f"got {len(classes)}"
+            f"got {len(by_class)}"
         )
-    empty = [c.name for c, files in zip(classes, by_class, strict=True) if not files]
+    empty = [name for name, files in by_class.items() if not files]
     if empty:
         raise ValueError(f"{folder}: no images in {', '.join(empty)}")
-    labels = np.repeat(np.arange(len(classes)), [len(files) for files in by_class])
-    return Source([f for files in by_class for f in files], labels, [c.name for c in classes])
+    labels = np.repeat(np.arange(len(by_class)), [len(files) for files in by_class.values()])
+    return Source([f for files in by_class.values() for f in files], labels, [*by_class])

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import keras
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from keras_nasnet.augmentation import resized_crop
-from keras_nasnet.batches import Batches
+from keras_nasnet.batches import Batches, measure
 from keras_nasnet.data import Source, open_data
 from keras_nasnet.image import UnreadableImageError, load_image
 
@@ -342,3 +343,19 @@ def test_an_unreadable_image_is_named_once_and_the_next_stands_in(tmp_path, capl
             assert batches[0][0].shape == (8, 32, 32, 3)
     assert len(caplog.records) == len(training.unreadable) == 1
     assert "1.jpg" in caplog.text
+
+
+def test_an_unreadable_image_is_logged_once_by_all_that_read_it(tmp_path, caplog):
+    """Threads, parts of a source, and samples."""
+    write_folder(tmp_path, ["cat", "dog"])
+    for i in range(5):
+        (tmp_path / "cat" / f"{i}.jpg").write_bytes(b"text")
+    training, validation = open_data(str(tmp_path))
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda index: Batches(training, (8, 8), 8)[0], range(16)))
+    assert len(measure(training, (8, 8))[0]) == 3
+    assert training.sample(100, (8, 8)).shape == (4, 8, 8, 3)
+    with pytest.raises(ValueError, match="none of 1 images can be decoded"):
+        validation.take(validation.labels == 0).sample(5, (8, 8))
+    assert len(caplog.messages) == len({*caplog.messages}) == 5
+    assert len(training.unreadable) == len(validation.unreadable) == 5

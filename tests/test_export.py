@@ -11,10 +11,12 @@ import keras
 import numpy as np
 import pytest
 from conftest import one_block, randomize, relative_difference, tiny
+from test_data import write_folder
 
 import keras_nasnet
-from keras_nasnet import cli
+from keras_nasnet import benchmark, cli, exporter
 from keras_nasnet.batches import normalize
+from keras_nasnet.benchmark import KERAS, Route
 from keras_nasnet.serving import FORMATS
 
 NAMES = [f"class {i}" for i in range(10)]
@@ -236,3 +238,32 @@ def test_export_of_a_run(capsys, tmp_path):
     assert cli.main(arguments) == 2
     assert "--force replaces it" in capsys.readouterr().err
     assert cli.main([*arguments, "--force", "--no-fuse", "--image-dtype", "uint8"]) == 0
+
+
+@pytest.mark.parametrize("command", ["export", "benchmark"])
+def test_unreadable_images_are_left_out_of_those_that_are_measured(
+    monkeypatch, caplog, tmp_path, command
+):
+    need("litert")
+    given = []
+
+    def export(*arguments, representative_data, **options):
+        given.append(representative_data)
+
+    def measured(*arguments, images, representative_data, **options):
+        given.extend([representative_data, images])
+        yield Route(KERAS, "float32"), []
+
+    monkeypatch.setattr(exporter, "export", export)
+    monkeypatch.setattr(benchmark, "benchmark", measured)
+    classifier().save(tmp_path / "model.keras")
+    write_folder(tmp_path / "data", ["cat", "dog"], 10)
+    for i in (0, 5, 6):
+        (tmp_path / "data" / "dog" / f"{i}.jpg").write_bytes(b"text")
+    arguments = [command, str(tmp_path / "model.keras"), "--data", str(tmp_path / "data")]
+    if command == "export":
+        arguments += [str(tmp_path / "out"), "--format", "litert", "--precision", "int8"]
+    assert cli.main(arguments) == 0
+    assert sum(map(len, given)) == (17 if command == "benchmark" else 16 - len(caplog.messages))
+    assert all("dog" in message and "left out" in message for message in caplog.messages)
+    assert len({*caplog.messages}) == len(caplog.messages) >= 1
