@@ -125,18 +125,35 @@ def test_a_bad_genotype_is_named_with_its_file(capsys, tmp_path):
     assert "bad.json: reduction cell: block 0, right edge: unknown operation" in err
 
 
-def test_train_and_predict(capsys, tmp_path):
-    """A folder with a broken image, trained on for two epochs and classified."""
+def test_train_and_predict(capsys, caplog, tmp_path):
+    """A folder with broken images, trained on for two epochs and classified."""
     data, out = tmp_path / "data", tmp_path / "run"
     (tmp_path / "one_block.json").write_text(ONE_BLOCK.to_json())
     network = ["--model", tmp_path / "one_block.json", "--stem", "cifar", "--num-cells", "1"]
     network += ["--penultimate-filters", "32"]
-    write_folder(data, ["cat", "dog"])
-    (data / "dog" / "0.jpg").write_bytes(b"text")
+    write_folder(data / "train", ["cat", "dog"])
+    write_folder(data / "test", ["cat", "dog"], 2)
+    broken = [data / "test" / "cat" / "1.jpg", data / "train" / "dog" / "0.jpg"]
+    for path in broken:
+        path.write_bytes(path.name.encode() + str(path).encode())
+    (data / "train" / "dog" / "._1.jpg").write_bytes(b"of macOS")
     arguments = ["train", "--data", data, *network, "--input-size", "32x40", "--out", out]
-    status, printed, err = run(capsys, *arguments, "--set", "epochs=2", "batch_size=4")
-    assert status == 1, "an image was left out"
-    assert err.count("0.jpg: not an image") == 1
+    arguments += ["--set", "epochs=2", "batch_size=4", "whiten=true"]
+    status, printed, err = run(capsys, *arguments, "--strict")
+    assert status == 1
+    reasons = [f"{path}: not an image of a known format" for path in broken]
+    assert [line for line in err.splitlines() if "not an image" in line] == [
+        f"keras-nasnet: {reason}" for reason in reasons
+    ]
+    assert err.endswith("--strict: 2 images cannot be read; nothing was trained\n")
+    assert not out.exists()
+    assert not caplog.messages
+
+    status, printed, err = run(capsys, *arguments)
+    assert status == 0, "images were left out"
+    assert err.splitlines()[-2:] == [f"left out: {reason}" for reason in reasons]
+    assert not [message for message in caplog.messages if "not an image" in message]
+    assert "3 of 4 validation images are training images too" in err
     assert re.search(r"learning rate +│ 0.003125 at first, cosine", printed)
 
     config = json.loads((out / "config.json").read_text())
@@ -158,10 +175,11 @@ def test_train_and_predict(capsys, tmp_path):
     ]
     status, printed, err = run(capsys, "train", "--resume", out)
     assert "going on from step" in printed, "of a run that has ended, nothing is left to do"
+    assert "training images too" not in err, "it was told when the run began"
 
     good = tmp_path / "grey.png"
     good.write_bytes(encoded("L").read())
-    status, printed, err = run(capsys, "predict", out, good, data / "dog" / "0.jpg", "--top", "1")
+    status, printed, err = run(capsys, "predict", out, good, broken[1], "--top", "1")
     assert status == 1
     assert printed.count("cat") + printed.count("dog") == 1
     assert err.count("0.jpg") == 1

@@ -1,5 +1,6 @@
 """Folders of images: what is hidden, where links lead, what is there twice."""
 
+import logging
 import os
 import shutil
 
@@ -7,6 +8,7 @@ import pytest
 from test_data import write_folder
 
 from keras_nasnet.data import open_data
+from keras_nasnet.inspection import find_duplicates, read_all
 
 
 def opened(folder):
@@ -92,3 +94,42 @@ def test_folders_that_cannot_be_listed_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse)  # for root may list everything
     with pytest.raises(PermissionError, match="closed"):
         open_data(str(tmp_path))
+
+
+def test_duplicates_are_counted_with_an_example(tmp_path):
+    for split, start in (("train", 0), ("test", 4)):
+        for name in ("cat", "dog"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for i in range(start, start + 4):
+                # Of one size, and alike but for a byte in the middle.
+                content = bytearray(20_000)
+                content[9000] = i + (10 if name == "dog" else 0)
+                (tmp_path / split / name / f"{i}.jpg").write_bytes(content)
+    assert find_duplicates(*open_data(str(tmp_path))) == []
+
+    train, test = tmp_path / "train", tmp_path / "test"
+    shutil.copy(train / "cat" / "0.jpg", test / "cat" / "a.jpg")
+    (test / "cat" / "b.jpg").symlink_to("../../train/cat/0.jpg")
+    os.link(train / "cat" / "1.jpg", train / "dog" / "c.jpg")
+    shutil.copy(train / "dog" / "2.jpg", train / "dog" / "d.jpg")
+    (train / "dog" / "gone.jpg").symlink_to("nowhere")
+    training, validation = open_data(str(tmp_path))
+    assert find_duplicates(training, validation) == [
+        f"2 of 10 validation images are training images too, such as {test}/cat/a.jpg "
+        f"and {train}/cat/0.jpg",
+        f"1 images are in another class too, such as {train}/dog/c.jpg and {train}/cat/1.jpg",
+        f"1 images are copies of others, such as {train}/dog/d.jpg and {train}/dog/2.jpg",
+    ]
+    assert find_duplicates(*open_data("digits")) == []
+
+
+def test_all_images_can_be_read_beforehand(tmp_path, caplog):
+    write_folder(tmp_path, ["cat", "dog"], 100)
+    bad = [tmp_path / "cat" / "3.jpg", tmp_path / "dog" / "99.jpg"]
+    for path in bad:
+        path.write_bytes(path.read_bytes()[:-20])
+    with caplog.at_level(logging.WARNING):
+        messages = read_all(open_data(str(tmp_path)), (8, 8))
+    assert [message.partition(":")[0] for message in messages] == [*map(str, bad)]
+    assert len(caplog.messages) == 2
+    assert read_all(open_data("digits"), (8, 8)) == []

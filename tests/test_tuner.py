@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from test_data import write_folder
 
 from keras_nasnet import Genotype
 from keras_nasnet.recipe import recipe
@@ -235,3 +236,17 @@ def test_a_child_whose_process_dies_is_a_failure_and_the_next_is_trained(tmp_pat
     first, second = (one.oracle.trials[key] for key in one.oracle.start_order)
     assert (first.status, second.status) == ("FAILED", "COMPLETED")
     assert "ChildFailedError: the child's process died" in first.message
+
+
+@pytest.mark.slow
+def test_images_that_children_leave_out_are_told_once_when_a_search_begins(tmp_path, caplog, capfd):
+    """In this process alone: not again in each that trains children."""
+    write_folder(tmp_path / "data", ["cat", "dog"], 20)
+    (tmp_path / "data" / "cat" / "3.jpg").write_bytes(b"text")
+    one = tuner(tmp_path, max_trials=1)
+    one.search(str(tmp_path / "data"))
+    (trial,) = one.oracle.trials.values()
+    assert trial.status == "COMPLETED"
+    assert [message.count("3.jpg: not an image") for message in caplog.messages].count(1) == 1
+    assert "3.jpg: not an image" not in capfd.readouterr().err
+    assert "validation images are training images too" in caplog.messages[0]

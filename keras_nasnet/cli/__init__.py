@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+import warnings
 
 from keras_nasnet.cli import (
     benchmark,
@@ -26,11 +27,12 @@ def main(arguments=None) -> int:
         arguments: list of str; those of the process by default.
 
     Returns:
-        Exit status: 0, 1 if some images could not be read or runtimes not run, 2 for a mistake in
-        the arguments.
+        Exit status: 0, 1 if images that were named could not be read, training failed or runtimes
+        were not run, 2 for a mistake in the arguments.
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s")
+    warnings.filterwarnings("ignore", "Image size .* exceeds limit")  # Pillow's, ours is an error
     try:
         return options.run(options)
     except (ValueError, OSError) as error:

@@ -1,6 +1,9 @@
 """`keras-nasnet train`."""
 
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from rich.table import Table
@@ -64,29 +67,71 @@ def add(commands):
         metavar="S",
         help="between checkpoints within an epoch; default: %(default)g",
     )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="read all images first, and do not train if one cannot be read; without it those "
+        "are left out, and listed at the end",
+    )
 
 
 def run(options) -> int:
-    folder, resume = run_folder(options, ("checkpoint_seconds",)), options.resume is not None
+    may_change = ("checkpoint_seconds", "strict")
+    folder, resume = run_folder(options, may_change), options.resume is not None
     new_job = None if resume else _new_job(options)
     choose_backend()
     from keras_nasnet.data import open_data
-    from keras_nasnet.run import StoppedError
-    from keras_nasnet.train import Job, train
+    from keras_nasnet.inspection import find_duplicates
+    from keras_nasnet.train import Job
 
     job = Job.of_run(folder) if resume else Job(**new_job)
     data = open_data(job.data, job.seed)
-    console.print(_plan_of_training(job, data))
+    for message in () if resume else find_duplicates(*data):
+        print(f"keras-nasnet: {message}", file=sys.stderr)
+    with _quiet():
+        if options.strict and (unreadable := _unreadable(job, data)):
+            print(unreadable, file=sys.stderr)
+            return 1
+        console.print(_plan_of_training(job, data))
+        status = _train(job, data, folder, resume, options.checkpoint_seconds)
+    for message in sorted({message for source in data for message in source.unreadable}):
+        print(f"left out: {message}", file=sys.stderr)
+    return status
+
+
+def _train(job, data, folder, resume: bool, checkpoint_s: float) -> int:
+    from keras_nasnet.run import StoppedError
+    from keras_nasnet.train import train
+
     try:
-        train(job, data, folder, resume=resume, checkpoint_s=options.checkpoint_seconds)
+        train(job, data, folder, resume=resume, checkpoint_s=checkpoint_s)
     except (FloatingPointError, StoppedError) as stop:
         print(f"\nkeras-nasnet: {stop}", file=sys.stderr)
         return 130 if isinstance(stop, StoppedError) else 1
     print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
-    unreadable = [message for source in data for message in source.unreadable.values()]
-    for message in unreadable:
-        print(f"left out: {message}", file=sys.stderr)
-    return 1 if unreadable else 0
+    return 0
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Logs no images that are left out, for they are listed at the end, below all bars."""
+    log = logging.getLogger("keras_nasnet.data")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+def _unreadable(job, data) -> str:
+    """What is wrong with the images, a line each; empty if all can be read."""
+    from keras_nasnet.inspection import read_all
+
+    lines = read_all(data, job.size)
+    if lines:
+        lines.append(f"--strict: {len(lines)} images cannot be read; nothing was trained")
+    return "\n".join(f"keras-nasnet: {line}" for line in lines)
 
 
 def _new_job(options) -> dict:

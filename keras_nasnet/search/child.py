@@ -1,5 +1,6 @@
 """Children: networks of the cells that are tried, trained in a process of their own."""
 
+import logging
 import os
 import threading
 import time
@@ -7,6 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from keras_nasnet.optional import import_optional
+
+log = logging.getLogger(__name__)
 
 
 class ChildFailedError(RuntimeError):
@@ -36,7 +39,7 @@ class Children:
         loky = import_optional("loky", "search")
         if self._executor is None:
             self._executor = loky.ProcessPoolExecutor(
-                1, timeout=None, initializer=die_with, initargs=(os.getpid(),)
+                1, timeout=None, initializer=_begin, initargs=(os.getpid(),)
             )
         try:
             return self._executor.submit(function, *arguments).result()
@@ -62,6 +65,22 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _begin(parent: int) -> None:
+    die_with(parent)
+    # Not each of them says what `inspect_data` has said.
+    logging.getLogger("keras_nasnet.data").setLevel(logging.ERROR)
+
+
+def inspect_data(name: str, held_out: float, seed: int, size) -> None:
+    """Logs what children will pass over, images that cannot be decoded, and duplicates."""
+    from keras_nasnet.inspection import find_duplicates, read_all
+
+    data = _data(name, held_out, seed)
+    for message in find_duplicates(*data):
+        log.warning(message)
+    read_all(data, size)
 
 
 def train_child(job, held_out: float, folder: Path) -> float:

@@ -20,7 +20,7 @@ from keras_nasnet.recipe import Recipe, recipe
 from keras_nasnet.report import read_rows, write_rows
 from keras_nasnet.run import MODEL
 from keras_nasnet.search import SEARCHERS
-from keras_nasnet.search.child import Children
+from keras_nasnet.search.child import Children, inspect_data
 from keras_nasnet.search.oracle import SearcherOracle
 from keras_nasnet.search.progress import SearchProgress, console, score_text
 from keras_nasnet.search.report import write_report
@@ -126,7 +126,7 @@ class NASNetTuner(BaseTuner):
 
         Args:
             data: str, as in `keras_nasnet.data.open_data`. Its validation images are not looked
-                at.
+                at. Images that cannot be decoded are left out, and logged when a search begins.
             num_workers: int >= 1, default 1: how many trials run at once. More are processes of
                 keras-tuner's chief and workers; each has its share of the cores.
             address: str, that the chief listens on. Default `"127.0.0.1"`. What listens has no
@@ -142,6 +142,9 @@ class NASNetTuner(BaseTuner):
             arguments["data"] = data
         if self._is_worker():  # of a chief elsewhere
             return self._search(arguments)
+        is_ours = type(self).run_trial is NASNetTuner.run_trial
+        if is_ours and data is not None and not self.oracle.trials:
+            inspect_data(data, HELD_OUT, self.seed, self.size)
         is_parallel = num_workers > 1 or address != LOOPBACK
         others = workers(self, num_workers, address, arguments) if is_parallel else nullcontext()
         try:
