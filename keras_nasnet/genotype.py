@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+from keras_nasnet.check import check_keys, parse_json, shown
 from keras_nasnet.operation import OPERATIONS
 
 COMBINERS = {
@@ -15,6 +16,9 @@ COMBINERS = {
 }
 """How a block combines its edges, with the normalization that follows."""
 CURRENT, PREVIOUS = 0, 1  # the two states every cell starts from
+MAX_BLOCKS = 64  # of a cell: published ones have 5, searches elsewhere up to 12
+MAX_NAME = 200  # characters, for a picture's title
+MAX_JSON = 200_000  # characters; two cells of as many blocks have 28,000
 
 State = TypeVar("State")
 
@@ -59,31 +63,40 @@ class CellSpec:
         output: tuple of int, states numbered as in `Edge.source`.
 
     Raises:
-        ValueError: naming the block and edge that is wrong.
+        ValueError: naming the block and edge that is wrong, or if there are more than 64 blocks.
     """
 
     blocks: tuple[Block, ...]
     output: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if not self.blocks:
-            raise ValueError("a cell needs at least one block, got none")
+        _check_number(self.blocks)
         for index, block in enumerate(self.blocks):
             _check_block(index, block)
         states = range(2 + len(self.blocks))
         for source in self.output:
             if type(source) is not int or source not in states:
                 raise ValueError(
-                    f"output: {source!r} is not a state of this cell; "
+                    f"output: {shown(source)} is not a state of this cell; "
                     f"allowed are the integers 0 to {states[-1]}"
                 )
         if not self.output or len(set(self.output)) < len(self.output):
-            raise ValueError(f"output: wanted one or more different states, got {self.output}")
+            raise ValueError(
+                f"output: wanted one or more different states, got {shown(self.output)}"
+            )
         unread = set(loose_ends(self.blocks)) - set(self.output)
         if unread:
             raise ValueError(
-                f"output: {self.output} leaves out states {sorted(unread)}, which no block reads"
+                f"output: {shown(self.output)} leaves out states {shown(sorted(unread))}, "
+                "which no block reads"
             )
+
+
+def _check_number(blocks: Sequence[Any]) -> None:
+    if not blocks:
+        raise ValueError("a cell needs at least one block, got none")
+    if len(blocks) > MAX_BLOCKS:
+        raise ValueError(f"blocks: wanted at most {MAX_BLOCKS} in a cell, got {len(blocks):,}")
 
 
 def _check_block(index: int, block: Block) -> None:
@@ -91,16 +104,17 @@ def _check_block(index: int, block: Block) -> None:
         where = f"block {index}, {side} edge"
         if not isinstance(edge.op, str) or edge.op not in OPERATIONS:
             raise ValueError(
-                f"{where}: unknown operation {edge.op!r}; allowed are {', '.join(OPERATIONS)}"
+                f"{where}: unknown operation {shown(edge.op)}; allowed are {', '.join(OPERATIONS)}"
             )
         if type(edge.source) is not int or not 0 <= edge.source < 2 + index:
             raise ValueError(
-                f"{where}: source {edge.source!r} is not a state before block {index}; "
+                f"{where}: source {shown(edge.source)} is not a state before block {index}; "
                 f"allowed are the integers 0 to {1 + index}"
             )
-    if block.combine not in COMBINERS:
+    if not isinstance(block.combine, str) or block.combine not in COMBINERS:
         raise ValueError(
-            f"block {index}: unknown combiner {block.combine!r}; allowed are {', '.join(COMBINERS)}"
+            f"block {index}: unknown combiner {shown(block.combine)}; "
+            f"allowed are {', '.join(COMBINERS)}"
         )
 
 
@@ -160,14 +174,19 @@ class Genotype:
         Raises:
             ValueError: naming the cell, block and edge that is wrong.
         """
-        _check_keys("a genotype", config, required=("normal", "reduction"), optional=("name",))
+        check_keys("a genotype", config, ("normal", "reduction"), ("name",))
+        name = config.get("name", "")
+        if not isinstance(name, str) or len(name) > MAX_NAME:
+            raise ValueError(
+                f"name: wanted a text of at most {MAX_NAME} characters, got {shown(name)}"
+            )
         cells = {}
         for kind in ("normal", "reduction"):
             try:
                 cells[kind] = cell_from_dict(config[kind])
             except ValueError as error:
                 raise ValueError(f"{kind} cell: {error}") from None
-        return cls(**cells, name=str(config.get("name", "")))
+        return cls(**cells, name=name)
 
     def to_json(self) -> str:
         """JSON text of `to_dict`."""
@@ -175,12 +194,12 @@ class Genotype:
 
     @classmethod
     def from_json(cls, text: str) -> "Genotype":
-        """The inverse of `to_json`; raises `ValueError` as `from_dict` does."""
-        try:
-            config = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"not JSON: {error}") from None
-        return cls.from_dict(config)
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: as `from_dict`, or if it is no JSON or longer than 200,000 characters.
+        """
+        return cls.from_dict(parse_json(text, MAX_JSON))
 
 
 def cell_to_dict(spec: CellSpec) -> dict[str, Any]:
@@ -194,7 +213,7 @@ def cell_from_dict(config: Any) -> CellSpec:
     Raises:
         ValueError: naming the block and edge that is wrong.
     """
-    _check_keys("a cell", config, required=("blocks",), optional=("output",))
+    check_keys("a cell", config, ("blocks",), ("output",))
     blocks = tuple(_blocks_from(config["blocks"]))
     output = config.get("output")
     if output is None:
@@ -202,32 +221,19 @@ def cell_from_dict(config: Any) -> CellSpec:
             _check_block(index, block)
         return CellSpec(blocks, loose_ends(blocks))
     if not isinstance(output, list | tuple):
-        raise ValueError(f"output: wanted a list of states, got {output!r}")
+        raise ValueError(f"output: wanted a list of states, got {shown(output)}")
     return CellSpec(blocks, tuple(output))
 
 
 def _blocks_from(config: Any) -> Iterator[Block]:
     if not isinstance(config, list | tuple):
-        raise ValueError(f"blocks: wanted a list of blocks, got {config!r}")
+        raise ValueError(f"blocks: wanted a list of blocks, got {shown(config)}")
+    _check_number(config)
     for index, block in enumerate(config):
         where = f"block {index}"
-        _check_keys(where, block, required=("left", "right"), optional=("combine",))
+        check_keys(where, block, ("left", "right"), ("combine",))
         edges = {}
         for side in ("left", "right"):
-            _check_keys(f"{where}, {side} edge", block[side], required=("op", "source"))
+            check_keys(f"{where}, {side} edge", block[side], ("op", "source"))
             edges[side] = Edge(**block[side])
         yield Block(**edges, combine=block.get("combine", "add"))
-
-
-def _check_keys(
-    where: str, config: Any, required: tuple[str, ...], optional: tuple[str, ...] = ()
-) -> None:
-    wanted = (
-        f"an object with {', '.join(required + tuple(f'{key} (optional)' for key in optional))}"
-    )
-    if not isinstance(config, dict):
-        raise ValueError(f"{where}: wanted {wanted}, got {config!r}")
-    missing = [key for key in required if key not in config]
-    unknown = [key for key in config if key not in required + optional]
-    if missing or unknown:
-        raise ValueError(f"{where}: wanted {wanted}, got the keys {', '.join(map(str, config))}")

@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from keras_nasnet.check import check_integers, shown
 from keras_nasnet.layers import (
     AuxiliaryHead,
     Cell,
@@ -12,12 +13,21 @@ from keras_nasnet.layers import (
 )
 from keras_nasnet.layers.auxiliary import AuxiliaryModel
 from keras_nasnet.layers.pyramid import STEM, FeatureModel
-from keras_nasnet.plan import NASNetConfig, plan
+from keras_nasnet.plan import (
+    MAX_CHANNELS,
+    MAX_CLASSES,
+    MAX_INPUT_SIZE,
+    MIN_INPUT_SIZE,
+    NASNetConfig,
+    plan,
+)
+from keras_nasnet.summary import summarize
 
 CLASSIFIER = "predictions"
 AUXILIARY = "auxiliary"
 AUXILIARY_WEIGHT = 0.4  # slim nasnet.py
 TRAINING_STEP = "training_step"
+MAX_PARAMETERS = 10_000_000_000  # 40 GB, a hundred times NASNetLarge
 
 
 def build(
@@ -55,7 +65,11 @@ def build(
 
     Returns:
         `keras.Model` from the source of `image` to the classifier, the vector or the feature map.
+
+    Raises:
+        ValueError: if the network had more than 10 billion parameters, or an argument is wrong.
     """
+    _check_parameters(config, include_top, classes, image.shape[-1])
     batch_norm = {
         "batch_norm_momentum": config.batch_norm_momentum,
         "batch_norm_epsilon": config.batch_norm_epsilon,
@@ -126,6 +140,51 @@ def build(
     return AuxiliaryModel(sources, [x, head(head_inputs)], name=name)
 
 
+def _check_parameters(config: NASNetConfig, include_top, classes, channels) -> None:
+    rows = summarize(config, None, include_top, classes, channels)
+    parameters = sum(row.params for row in rows)
+    if parameters > MAX_PARAMETERS:
+        raise ValueError(
+            f"num_cells, penultimate_filters: wanted a network of at most {MAX_PARAMETERS:,} "
+            f"parameters, got one of {parameters:,}"
+        )
+
+
+def image_of(config: NASNetConfig, input_shape=None, include_top=True, input_tensor=None):
+    """The image tensor to build on; arguments, and `ValueError`, as in `NASNet`."""
+    if input_tensor is not None:
+        if not keras.utils.is_keras_tensor(input_tensor):
+            input_tensor = keras.Input(tensor=input_tensor)
+        shape = tuple(input_tensor.shape[1:])
+    elif input_shape is not None:
+        shape = _tuple(input_shape)
+    else:
+        size = config.input_size if include_top else None
+        shape = (size, size, 3)
+    valid = len(shape) == 3 and type(shape[2]) is int and 1 <= shape[2] <= MAX_CHANNELS
+    if not valid or any(
+        size is not None and (type(size) is not int or not MIN_INPUT_SIZE <= size <= MAX_INPUT_SIZE)
+        for size in shape[:2]
+    ):
+        raise ValueError(_wanted(shape))
+    return keras.Input(shape) if input_tensor is None else input_tensor
+
+
+def _tuple(input_shape) -> tuple:
+    try:
+        return tuple(input_shape)
+    except TypeError:
+        raise ValueError(_wanted(input_shape)) from None
+
+
+def _wanted(input_shape) -> str:
+    return (
+        "input_shape: wanted (height, width, channels), such as (224, 224, 3), of up to "
+        f"{MAX_CHANNELS:,} channels, height and width None or up to {MAX_INPUT_SIZE:,} and at "
+        f"least {MIN_INPUT_SIZE}; got {shown(input_shape)}"
+    )
+
+
 def reset_classifier(model, classes) -> keras.Model:
     """The same network with a new classifier, as for training on other classes.
 
@@ -134,7 +193,7 @@ def reset_classifier(model, classes) -> keras.Model:
 
     Args:
         model: `keras.Model`, a network of this package with its classifier.
-        classes: int >= 1.
+        classes: int from 1 to 250,000.
 
     Returns:
         `keras.Model` that shares its layers with `model`.
@@ -142,8 +201,7 @@ def reset_classifier(model, classes) -> keras.Model:
     Raises:
         ValueError: if `classes` is no such number, or the model has no classifier.
     """
-    if type(classes) is not int or classes < 1:
-        raise ValueError(f"classes: wanted an integer of at least 1, got {classes!r}")
+    check_integers(1, MAX_CLASSES, classes=classes)
     layers_by_name = {layer.name: layer for layer in model.layers}
     if CLASSIFIER not in layers_by_name:
         raise ValueError(f"{model.name} has no classifier, a layer named {CLASSIFIER}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal
 
+from keras_nasnet.check import check_integers, check_member, is_number, shown
 from keras_nasnet.genotype import (
     COMBINERS,
     CURRENT,
@@ -23,6 +24,13 @@ from keras_nasnet.genotype import (
 NUM_STAGES = 3  # normal cells at three resolutions, a reduction cell between them
 POOL_PADDINGS = ("same", "zeros", "average_zeros")
 MIN_INPUT_SIZE = 32
+# Limits far beyond use, so that a slip of the keyboard is told and not built.
+MAX_CELLS = 1_000  # of a stage: published networks have 3 to 7
+MAX_FILTERS = 100_000  # of the last cell: NASNetLarge has 4,032
+MAX_STEM_MULTIPLIER = 100  # published ones are 1 and 3
+MAX_INPUT_SIZE = 16_384  # pixels of a side: such a square takes 3 GB before the first cell
+MAX_CHANNELS = 4_096  # of an image: hyperspectral ones have some hundred
+MAX_CLASSES = 250_000  # Google Landmarks v2, the greatest public set of labels, has 203,094
 DROP_PATH_SCHEDULES = {  # what each multiplies the rate by
     "linear": ("depth", "step"),  # Zoph et al. 2018, section 4
     "depth": ("depth",),
@@ -39,13 +47,13 @@ class NASNetConfig:
 
     Args:
         genotype: the two cells.
-        num_cells: int >= 1. N, the normal cells of each of the three stages.
-        penultimate_filters: int. Channels of the last cell's output; a multiple of
+        num_cells: int from 1 to 1,000. N, the normal cells of each of the three stages.
+        penultimate_filters: int up to 100,000. Channels of the last cell's output; a multiple of
             `filters_multiple`, and with the ImageNet stem at least four times that.
         stem: `"imagenet"` (3x3 convolution with stride 2, two reduction cells) or `"cifar"`
             (3x3 convolution with stride 1).
-        stem_multiplier: int >= 1. Filters of the stem's convolution, in multiples of 32 with the
-            ImageNet stem and of `filters` with the CIFAR stem (slim nasnet.py).
+        stem_multiplier: int from 1 to 100. Filters of the stem's convolution, in multiples of 32
+            with the ImageNet stem and of `filters` with the CIFAR stem (slim nasnet.py).
         skip_reduction: bool. Whether the first normal cell after a reduction cell takes as its
             previous state the cell before the reduction's input, rather than that input.
         counts_reduction: bool. Whether the reduction cell before a stage is one of its `num_cells`
@@ -54,11 +62,11 @@ class NASNetConfig:
             how pooling with stride 2 treats the border.
         batch_norm_momentum: float in [0, 1).
         batch_norm_epsilon: float > 0.
-        input_size: int. Default height and width.
-        classes: int. Default number of classes.
+        input_size: int up to 16,384. Default height and width.
+        classes: int up to 250,000. Default number of classes.
 
     Raises:
-        ValueError: if a value is out of range.
+        ValueError: if a value is out of range or of another type.
     """
 
     genotype: Genotype
@@ -75,27 +83,25 @@ class NASNetConfig:
     classes: int = 1000
 
     def __post_init__(self) -> None:
-        for name in (
-            "num_cells",
-            "penultimate_filters",
-            "stem_multiplier",
-            "input_size",
-            "classes",
-        ):
+        check_integers(1, MAX_CELLS, num_cells=self.num_cells)
+        check_integers(1, MAX_FILTERS, penultimate_filters=self.penultimate_filters)
+        check_integers(1, MAX_STEM_MULTIPLIER, stem_multiplier=self.stem_multiplier)
+        check_integers(1, MAX_INPUT_SIZE, input_size=self.input_size)
+        check_integers(1, MAX_CLASSES, classes=self.classes)
+        check_member("stem", self.stem, ("imagenet", "cifar"))
+        check_member("pool_padding", self.pool_padding, POOL_PADDINGS)
+        for name in ("skip_reduction", "counts_reduction"):
             value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise ValueError(f"{name}: wanted an integer of at least 1, got {value!r}")
-        if self.stem not in ("imagenet", "cifar"):
-            raise ValueError(f"stem: {self.stem!r} is not known; allowed are imagenet, cifar")
-        if self.pool_padding not in POOL_PADDINGS:
-            raise ValueError(
-                f"pool_padding: {self.pool_padding!r} is not known; "
-                f"allowed are {', '.join(POOL_PADDINGS)}"
-            )
-        if not 0 <= self.batch_norm_momentum < 1:
-            raise ValueError(f"batch_norm_momentum: wanted [0, 1), got {self.batch_norm_momentum}")
-        if not self.batch_norm_epsilon > 0:
-            raise ValueError(f"batch_norm_epsilon: wanted > 0, got {self.batch_norm_epsilon}")
+            if not isinstance(value, bool):
+                raise ValueError(f"{name}: wanted True or False, got {shown(value)}")
+        momentum, epsilon = self.batch_norm_momentum, self.batch_norm_epsilon
+        if not is_number(momentum) or not 0 <= momentum < 1:
+            raise ValueError(f"batch_norm_momentum: wanted [0, 1), got {shown(momentum)}")
+        if not is_number(epsilon) or not epsilon > 0:
+            raise ValueError(f"batch_norm_epsilon: wanted > 0, got {shown(epsilon)}")
+        self._check_filters()
+
+    def _check_filters(self) -> None:
         if self.counts_reduction and self.num_cells < 2:
             raise ValueError(
                 "num_cells: wanted at least 2 where the reduction cell is one of them, got 1"

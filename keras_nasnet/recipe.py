@@ -1,10 +1,14 @@
 """Recipes of training as data, each value with its source."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+from keras_nasnet.check import check_integers, is_number, shown, unknown
+from keras_nasnet.plan import DROP_PATH_SCHEDULES
+
+MAX_EPOCHS = 1_000_000  # published recipes have 10 to 600
+MAX_BATCH = 1_000_000  # images: the greatest in use are some ten thousand
 OPTIMIZERS = ("sgd", "rmsprop")
 SCHEDULES = ("cosine", "exponential", "constant")
 AUGMENTATIONS = (
@@ -24,11 +28,11 @@ class Recipe:
     """How to train.
 
     Args:
-        epochs: int >= 1.
-        batch_size: int >= 1, over all devices.
+        epochs: int from 1 to 1,000,000.
+        batch_size: int from 1 to 1,000,000, over all devices.
         optimizer: `"sgd"` or `"rmsprop"`.
         learning_rate: float > 0, for a batch of `base_batch_size`; scales with the batch.
-        base_batch_size: int >= 1.
+        base_batch_size: int from 1 to 1,000,000.
         schedule: of the learning rate: `"cosine"` to zero at the last step, `"exponential"` times
             0.97 every 2.4 epochs in stairs, or `"constant"`.
         momentum: float in [0, 1).
@@ -50,7 +54,7 @@ class Recipe:
             inference mode.
 
     Raises:
-        ValueError: if a value is out of range.
+        ValueError: if a value is out of range or of another type.
     """
 
     epochs: int
@@ -74,20 +78,36 @@ class Recipe:
     freeze_backbone: bool
 
     def __post_init__(self) -> None:
-        def check(names: tuple[str, ...], valid: Any, wanted: str) -> None:
-            for name in names:
-                value = getattr(self, name)
-                if not valid(value):
-                    raise ValueError(f"{name}: wanted {wanted}, got {value!r}")
-
-        check(
-            ("epochs", "batch_size", "base_batch_size"),
-            lambda value: type(value) is int and value >= 1,
-            "an integer of at least 1",
+        self._check_numbers()
+        for name, allowed in (
+            ("optimizer", OPTIMIZERS),
+            ("schedule", SCHEDULES),
+            ("drop_path_schedule", tuple(DROP_PATH_SCHEDULES)),
+        ):
+            self._check((name,), allowed.__contains__, f"one of {', '.join(allowed)}")
+        self._check(
+            ("augmentation",),
+            lambda names: (
+                isinstance(names, list | tuple) and all(name in AUGMENTATIONS for name in names)
+            ),
+            f"some of {', '.join(AUGMENTATIONS)}",
         )
-        check(("learning_rate", "clip_norm"), lambda value: 0 < value < float("inf"), "> 0")
-        check(("l2", "auxiliary_weight"), lambda value: 0 <= value < float("inf"), ">= 0")
-        check(
+        self._check(
+            ("whiten", "freeze_backbone"), lambda value: isinstance(value, bool), "true or false"
+        )
+
+    def _check_numbers(self) -> None:
+        check_integers(1, MAX_EPOCHS, epochs=self.epochs)
+        check_integers(
+            1, MAX_BATCH, batch_size=self.batch_size, base_batch_size=self.base_batch_size
+        )
+        self._check(
+            ("learning_rate", "clip_norm"), lambda value: is_number(value) and value > 0, "> 0"
+        )
+        self._check(
+            ("l2", "auxiliary_weight"), lambda value: is_number(value) and value >= 0, ">= 0"
+        )
+        self._check(
             (
                 "momentum",
                 "label_smoothing",
@@ -96,16 +116,15 @@ class Recipe:
                 "ema_momentum",
                 "batch_norm_momentum",
             ),
-            lambda value: 0 <= value < 1,
+            lambda value: is_number(value) and 0 <= value < 1,
             "[0, 1)",
         )
-        check(("optimizer",), OPTIMIZERS.__contains__, f"one of {', '.join(OPTIMIZERS)}")
-        check(("schedule",), SCHEDULES.__contains__, f"one of {', '.join(SCHEDULES)}")
-        check(
-            ("augmentation",),
-            set(AUGMENTATIONS).issuperset,
-            f"some of {', '.join(AUGMENTATIONS)}",
-        )
+
+    def _check(self, names: tuple[str, ...], is_valid: Callable[[Any], bool], wanted: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if not is_valid(value):
+                raise ValueError(f"{name}: wanted {wanted}, got {shown(value)}")
 
     @property
     def scaled_learning_rate(self) -> float:
@@ -234,12 +253,12 @@ def recipe(name: str, **changes: Any) -> Recipe:
         ValueError: if the name or a field is unknown, naming the nearest known, or a value is out
             of range.
     """
-    if name not in RECIPES:
-        raise ValueError(_unknown("recipe", name, list(RECIPES)))
+    if not isinstance(name, str) or name not in RECIPES:
+        raise ValueError(unknown("recipe", name, RECIPES))
     values = {field: choice.value for field, choice in RECIPES[name].items()}
     for field, value in changes.items():
         if field not in values:
-            raise ValueError(_unknown("setting", field, list(values)))
+            raise ValueError(unknown("setting", field, values))
         values[field] = _read(field, value) if isinstance(value, str) else value
     return Recipe(**values)
 
@@ -252,11 +271,5 @@ def _read(name: str, text: str) -> Any:
         if kind in (int, float):
             return kind(text)
     except (KeyError, ValueError):
-        raise ValueError(f"{name}: wanted {kind.__name__}, got {text!r}") from None
+        raise ValueError(f"{name}: wanted {kind.__name__}, got {shown(text)}") from None
     return text if kind is str else tuple(part for part in text.split(",") if part)
-
-
-def _unknown(kind: str, name: str, allowed: list[str]) -> str:
-    nearest = get_close_matches(name, allowed, 1)
-    hint = f"did you mean {nearest[0]}? " if nearest else ""
-    return f"unknown {kind} {name!r}; {hint}allowed are {', '.join(allowed)}"

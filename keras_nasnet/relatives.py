@@ -3,7 +3,7 @@
 import keras
 
 from keras_nasnet.catalog import MODELS
-from keras_nasnet.zoo import build_model
+from keras_nasnet.zoo import build_model, names_mistakes
 
 
 def _network(model: str, name: str, description: str):
@@ -40,7 +40,7 @@ def _network(model: str, name: str, description: str):
         "`auxiliary`, ...) as in `NASNet`;\n    `weights` None (default), the path of a file, or "
         "a name on the Hugging Face hub.\n    "
     )
-    return network
+    return names_mistakes(network)
 
 
 PNASNetMobile = _network(

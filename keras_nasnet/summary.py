@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from keras_nasnet.check import check_size
 from keras_nasnet.operation import Size, operation_steps, strided_size
-from keras_nasnet.plan import MIN_INPUT_SIZE, CellLayout, NASNetConfig, plan
+from keras_nasnet.plan import MAX_INPUT_SIZE, MIN_INPUT_SIZE, CellLayout, NASNetConfig, plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def summarize(
 
     Args:
         config: the network.
-        input_size: height and width in pixels, each at least 32; the config's by default.
+        input_size: height and width in pixels, each from 32 to 16,384; the config's by default.
         include_top: bool, whether the classifier is counted.
         classes: int; the config's by default.
         input_channels: int >= 1.
@@ -40,14 +41,10 @@ def summarize(
         List of `Summary`, in order; their sums are the network's.
 
     Raises:
-        ValueError: if the input size is below 32.
+        ValueError: if the input size is out of range.
     """
     size = input_size or (config.input_size, config.input_size)
-    if min(size) < MIN_INPUT_SIZE:
-        raise ValueError(
-            f"input size: wanted at least {MIN_INPUT_SIZE} x {MIN_INPUT_SIZE}, "
-            f"got {size[0]} x {size[1]}"
-        )
+    size = check_size(size, MIN_INPUT_SIZE, MAX_INPUT_SIZE)
     if config.stem == "imagenet":  # no padding, stride 2
         size = ((size[0] - 1) // 2, (size[1] - 1) // 2)
     kernel = 3 * 3 * input_channels * config.stem_filters

@@ -2,14 +2,17 @@
 
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import wraps
+from inspect import signature
 
 import keras
 
 from keras_nasnet.catalog import MODELS, network_of
+from keras_nasnet.check import check_integers, did_you_mean, is_number, shown
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.layers.variable import skip_initialization
-from keras_nasnet.network import build
-from keras_nasnet.plan import MIN_INPUT_SIZE, NASNetConfig
+from keras_nasnet.network import build, image_of
+from keras_nasnet.plan import MAX_CLASSES, NASNetConfig
 from keras_nasnet.weights.download import fetch
 from keras_nasnet.weights.load import load_weights
 from keras_nasnet.weights.location import locate
@@ -21,6 +24,25 @@ def list_models() -> list[str]:
     return list(MODELS)
 
 
+def names_mistakes(factory):
+    """Has a factory refuse an argument that is none, in its own name and with the nearest."""
+    own = [name for name in signature(factory).parameters if name != "options"]
+
+    @wraps(factory)
+    def checked(*arguments, **named):
+        allowed = dict.fromkeys([*own, *OPTIONS])
+        for name in named:
+            if name not in allowed:
+                raise TypeError(
+                    f"{factory.__name__}() got an unknown argument {name!r}; "
+                    f"{did_you_mean(name, allowed)}allowed are {', '.join(allowed)}"
+                )
+        return factory(*arguments, **named)
+
+    return checked
+
+
+@names_mistakes
 def NASNetMobile(
     input_shape=None,
     include_top=True,
@@ -52,6 +74,7 @@ def NASNetMobile(
     )
 
 
+@names_mistakes
 def NASNetLarge(
     input_shape=None,
     include_top=True,
@@ -83,6 +106,7 @@ def NASNetLarge(
     )
 
 
+@names_mistakes
 def NASNetCIFAR(
     input_shape=None,
     include_top=True,
@@ -114,6 +138,7 @@ def NASNetCIFAR(
     )
 
 
+@names_mistakes
 def NASNet(
     genotype: Genotype,
     num_cells,
@@ -136,20 +161,21 @@ def NASNet(
 
     Args:
         genotype: `Genotype`, the normal and the reduction cell.
-        num_cells: int >= 1, normal cells in each of the three stages.
-        penultimate_filters: int, channels of the last cell's output; a multiple of 4 times the
-            states in the normal cell's output, and at least 16 times with the `"imagenet"` stem.
+        num_cells: int from 1 to 1,000, normal cells in each of the three stages.
+        penultimate_filters: int up to 100,000, channels of the last cell's output; a multiple of 4
+            times the states in the normal cell's output, and at least 16 times with the
+            `"imagenet"` stem.
             Default: as many filters in the cells as NASNetMobile has, or NASNetCIFAR with the
             `"cifar"` stem.
         stem: `"imagenet"` (default): 3x3 convolution with stride 2, two reduction cells.
             `"cifar"`: 3x3 convolution with stride 1.
-        stem_multiplier: int >= 1. That convolution has 32 times as many filters, default 1; with
-            the `"cifar"` stem as many times those of the first stage, default 3.
+        stem_multiplier: int from 1 to 100. That convolution has 32 times as many filters, default
+            1; with the `"cifar"` stem as many times those of the first stage, default 3.
         skip_reduction: bool, default False. Whether the first normal cell after a reduction cell
             takes the state before the reduction's input as its previous state.
-        input_shape: `(height, width, channels)`; height and width 32 or more, or None for any
-            size. Default: the size the model is made for (224 for `NASNet`); without top
-            `(None, None, 3)`.
+        input_shape: `(height, width, channels)`; height and width from 32 to 16,384, or None for
+            any size; channels from 1 to 4,096. Default: the size the model is made for (224 for
+            `NASNet`); without top `(None, None, 3)`.
         include_top: bool, default True. Whether the network ends with the classifier.
         weights: None for random ones; the path of a weight file or its name on the Hugging Face
             hub, see `load_weights`; or, for `NASNetMobile` and `NASNetLarge`, `"imagenet"` (their
@@ -158,8 +184,9 @@ def NASNet(
         input_tensor: Keras tensor to build on, in place of a new input.
         pooling: without top, None (default) for the feature map `(batch, height, width,
             penultimate_filters)`, `"avg"` or `"max"` for a vector `(batch, penultimate_filters)`.
-        classes: int, outputs of the classifier. If not the default, weights may come from a
-            network of other classes: the classifier is then a new one, and one line is logged.
+        classes: int up to 250,000, outputs of the classifier. If not the default, weights may come
+            from a network of other classes: the classifier is then a new one, and one line is
+            logged.
         classifier_activation: `"softmax"` (default), or None for logits.
         name: str.
         options: the following, which `NASNetMobile` and the other factories take too.
@@ -189,6 +216,7 @@ def NASNet(
 
     Raises:
         ValueError: if an argument is out of range or a weight file does not fit.
+        TypeError: if an argument is unknown.
         FileNotFoundError: if `weights` is the path of no file.
         ConnectionError: if weights cannot be downloaded.
 
@@ -258,11 +286,10 @@ def build_model(
             "hf://timm/pnasnet5large.tf_in1k"
         )
     if pooling not in (None, "avg", "max"):
-        raise ValueError(f"pooling: {pooling!r} is not known; allowed are None, 'avg', 'max'")
-    if not 0 <= dropout_rate < 1:
-        raise ValueError(f"dropout_rate: wanted [0, 1), got {dropout_rate!r}")
-    if type(classes) is not int or classes < 1:
-        raise ValueError(f"classes: wanted an integer of at least 1, got {classes!r}")
+        raise ValueError(f"pooling: {shown(pooling)} is not known; allowed are None, 'avg', 'max'")
+    if not is_number(dropout_rate) or not 0 <= dropout_rate < 1:
+        raise ValueError(f"dropout_rate: wanted [0, 1), got {shown(dropout_rate)}")
+    check_integers(1, MAX_CLASSES, classes=classes)
     if auxiliary and not include_top:
         raise ValueError("auxiliary: the auxiliary head needs include_top=True")
     config = replace(config, pool_padding=pool_padding)
@@ -270,7 +297,7 @@ def build_model(
         config = replace(config, batch_norm_momentum=batch_norm_momentum)
 
     other_classes = classes != config.classes
-    image = _image(config, input_shape, include_top, input_tensor)
+    image = image_of(config, input_shape, include_top, input_tensor)
     if weights == "imagenet":
         weights = fetch(PUBLISHED[published_as, include_top and not other_classes])
     elif weights is not None:
@@ -296,23 +323,9 @@ def build_model(
     return model
 
 
-def _image(config: NASNetConfig, input_shape, include_top, input_tensor):
-    """The image tensor to build on, checked."""
-    if input_tensor is not None:
-        if not keras.utils.is_keras_tensor(input_tensor):
-            input_tensor = keras.Input(tensor=input_tensor)
-        shape = tuple(input_tensor.shape[1:])
-    elif input_shape is not None:
-        shape = tuple(input_shape)
-    else:
-        size = config.input_size if include_top else None
-        shape = (size, size, 3)
-    valid = len(shape) == 3 and type(shape[2]) is int and shape[2] >= 1
-    if not valid or any(
-        size is not None and (type(size) is not int or size < MIN_INPUT_SIZE) for size in shape[:2]
-    ):
-        raise ValueError(
-            "input_shape: wanted (height, width, channels), height and width None or at least "
-            f"{MIN_INPUT_SIZE}; got {shape}"
-        )
-    return keras.Input(shape) if input_tensor is None else input_tensor
+OPTIONS = [
+    name
+    for name, option in signature(build_model).parameters.items()
+    if option.kind == option.KEYWORD_ONLY
+]
+"""What every factory takes in addition."""

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from keras_nasnet.atomic import replace_text
+from keras_nasnet.check import check_integers
 from keras_nasnet.cli.arguments import (
     add_set,
     choose_backend,
@@ -14,7 +15,6 @@ from keras_nasnet.cli.arguments import (
     size,
 )
 from keras_nasnet.search import SEARCHERS, SearchSpace
-from keras_nasnet.search.searcher import check_at_least
 from keras_nasnet.search.workers import LOOPBACK
 
 SETTINGS = "search.json"
@@ -100,7 +100,7 @@ def run(options) -> int:
     if settings["trials"] is None and settings["seconds"] is None:
         raise ValueError("--trials, --seconds: say when to stop")
     counts = {name: settings[name] for name in ("finalists", "finalist_epochs")}
-    check_at_least(1, workers=options.workers, **{k: v for k, v in counts.items() if v is not None})
+    check_integers(1, workers=options.workers, **{k: v for k, v in counts.items() if v is not None})
     recipe = recipe_of(settings["recipe"], settings["set"])
     space = SearchSpace(settings["blocks"])
     choose_backend()

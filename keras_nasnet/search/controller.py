@@ -4,9 +4,10 @@ import base64
 
 import numpy as np
 
+from keras_nasnet.check import check_integers
 from keras_nasnet.search.policy import Policy
 from keras_nasnet.search.predictor import Predictor, normal_scores
-from keras_nasnet.search.searcher import Searcher, check_at_least
+from keras_nasnet.search.searcher import Searcher
 from keras_nasnet.search.space import Choices
 
 ADAM_DECAYS, ADAM_EPSILON = (0.9, 0.999), 1e-8  # Kingma and Ba 2015
@@ -73,10 +74,10 @@ class Controller(Searcher):
         num_starts=20,
     ):
         super().__init__(decisions, seed, canonical=canonical)
-        check_at_least(1, batch_size=batch_size, num_epochs=num_epochs)
-        check_at_least(1, num_candidates=num_candidates)
-        check_at_least(0, num_replayed=num_replayed, num_mutants=num_mutants)
-        check_at_least(2 if num_candidates > 1 else 0, num_starts=num_starts)
+        check_integers(1, batch_size=batch_size, num_epochs=num_epochs)
+        check_integers(1, num_candidates=num_candidates)
+        check_integers(0, num_replayed=num_replayed, num_mutants=num_mutants)
+        check_integers(2 if num_candidates > 1 else 0, num_starts=num_starts)
         for name, value in (("learning_rate", learning_rate), ("clip", clip)):
             if not 0 < value < float("inf"):
                 raise ValueError(f"{name}: wanted > 0, got {value!r}")

@@ -1,6 +1,7 @@
 """Regularized evolution (Real et al. 2019)."""
 
-from keras_nasnet.search.searcher import Searcher, check_at_least
+from keras_nasnet.check import check_integers
+from keras_nasnet.search.searcher import Searcher
 from keras_nasnet.search.space import Choices
 
 
@@ -22,7 +23,7 @@ class RegularizedEvolution(Searcher):
 
     def __init__(self, decisions, seed=None, *, canonical=None, population_size=20, sample_size=10):
         super().__init__(decisions, seed, canonical=canonical)
-        check_at_least(1, population_size=population_size, sample_size=sample_size)
+        check_integers(1, population_size=population_size, sample_size=sample_size)
         self.population_size, self.sample_size = population_size, sample_size
         self.num_starts = population_size
 

@@ -1,6 +1,7 @@
 """Hill climbing over single decisions, restarted (White et al. 2021)."""
 
-from keras_nasnet.search.searcher import Searcher, check_at_least
+from keras_nasnet.check import check_integers
+from keras_nasnet.search.searcher import Searcher
 from keras_nasnet.search.space import Choices
 
 
@@ -22,7 +23,7 @@ class LocalSearch(Searcher):
 
     def __init__(self, decisions, seed=None, *, canonical=None, num_starts=10):
         super().__init__(decisions, seed, canonical=canonical)
-        check_at_least(1, num_starts=num_starts)
+        check_integers(1, num_starts=num_starts)
         self.num_starts = num_starts
         self._climb_start = 0  # how many trials had been told when this climb began
 

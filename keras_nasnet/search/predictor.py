@@ -5,7 +5,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from keras_nasnet.search.searcher import Searcher, check_at_least
+from keras_nasnet.check import check_integers
+from keras_nasnet.search.searcher import Searcher
 from keras_nasnet.search.space import Choices
 
 MAX_EXAMPLES = 200  # whenever the model is made anew, which takes the cube of it
@@ -208,8 +209,8 @@ class PredictorSearcher(Searcher):
         num_parents=20,
     ):
         super().__init__(decisions, seed, canonical=canonical)
-        check_at_least(2, num_starts=num_starts)
-        check_at_least(1, num_candidates=num_candidates, num_parents=num_parents)
+        check_integers(2, num_starts=num_starts)
+        check_integers(1, num_candidates=num_candidates, num_parents=num_parents)
         self.num_starts, self.num_candidates = num_starts, num_candidates
         self.num_parents = num_parents
         self._predictor = Predictor(self)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_nasnet.check import shown
 from keras_nasnet.search.space import Choices, Decision, checked
 
 ATTEMPTS = 50  # proposals, before the next new choices are counted up to
@@ -45,7 +46,9 @@ class Searcher(ABC):
         self.decisions = tuple((str(name), int(count)) for name, count in decisions)
         names = {name for name, _ in self.decisions}
         if not names or len(names) < len(self.decisions):
-            raise ValueError(f"decisions: wanted one or more with different names, got {decisions}")
+            raise ValueError(
+                f"decisions: wanted one or more with different names, got {shown(decisions)}"
+            )
         for name, count in self.decisions:
             if count < 1:
                 raise ValueError(f"{name}: wanted at least 1 choice, got {count}")
@@ -97,7 +100,7 @@ class Searcher(ABC):
         if trial_id not in self.choices:
             if choices is None:
                 raise ValueError(
-                    f"trial {trial_id!r} was not asked for; tell its choices with its reward"
+                    f"trial {shown(trial_id)} was not asked for; tell its choices with its reward"
                 )
             self._take(trial_id, checked(self.decisions, choices))
         if trial_id in self.rewards:
@@ -212,10 +215,3 @@ class RandomSearcher(Searcher):
 
     def _propose(self) -> Choices:
         return self._random()
-
-
-def check_at_least(least: int, **values: int) -> None:
-    """Raises `ValueError` naming the first of the values that is no integer of at least `least`."""
-    for name, value in values.items():
-        if type(value) is not int or value < least:
-            raise ValueError(f"{name}: wanted an integer of at least {least}, got {value!r}")

@@ -5,7 +5,16 @@ from functools import lru_cache
 from itertools import permutations, product
 from typing import overload
 
-from keras_nasnet.genotype import COMBINERS, Block, CellSpec, Edge, Genotype, loose_ends
+from keras_nasnet.check import check_integers, cut, shown
+from keras_nasnet.genotype import (
+    COMBINERS,
+    MAX_BLOCKS,
+    Block,
+    CellSpec,
+    Edge,
+    Genotype,
+    loose_ends,
+)
 from keras_nasnet.operation import NASNET_OPERATIONS, OPERATIONS
 
 Decision = tuple[str, int]
@@ -23,14 +32,14 @@ class SearchSpace(Sequence[Decision]):
     block reads are concatenated as the output.
 
     Args:
-        num_blocks: int >= 1, blocks in each cell. Default 5.
+        num_blocks: int from 1 to 64, blocks in each cell. Default 5.
         operations: sequence of different names, by default the paper's 13 in its order.
         combiners: sequence of different names. Default `("add", "concat")`;
             `"add_layer_norm"` and `"add_instance_norm"` are those of the spaces of NASNet-B
             and -C.
 
     Raises:
-        ValueError: if `num_blocks` is below 1, or a name unknown, repeated or missing.
+        ValueError: if `num_blocks` is out of range, or a name unknown, repeated or missing.
 
     Reference:
         Zoph et al. 2018, arXiv:1707.07012, section 3, figures 2 and 3.
@@ -42,8 +51,7 @@ class SearchSpace(Sequence[Decision]):
         operations: Sequence[str] = tuple(NASNET_OPERATIONS),
         combiners: Sequence[str] = ("add", "concat"),
     ) -> None:
-        if type(num_blocks) is not int or num_blocks < 1:
-            raise ValueError(f"num_blocks: wanted an integer of at least 1, got {num_blocks!r}")
+        check_integers(1, MAX_BLOCKS, num_blocks=num_blocks)
         self.num_blocks = num_blocks
         self.operations = _names("operations", operations, OPERATIONS)
         self.combiners = _names("combiners", combiners, COMBINERS)
@@ -181,13 +189,13 @@ def checked(decisions: Sequence[Decision], choices: Mapping[str, int] | Sequence
     if isinstance(choices, Mapping):
         if set(choices) != set(names):
             different = sorted(set(choices) ^ set(names))
-            raise ValueError(f"choices: missing or unknown are {', '.join(different)}")
+            raise ValueError(f"choices: missing or unknown are {cut(', '.join(different))}")
         choices = [choices[name] for name in names]
     if len(choices) != len(names):
         raise ValueError(f"choices: wanted {len(names)}, got {len(choices)}")
     for (name, count), value in zip(decisions, choices, strict=True):
         if isinstance(value, bool) or int(value) != value or not 0 <= value < count:
-            raise ValueError(f"{name}: wanted an integer from 0 to {count - 1}, got {value!r}")
+            raise ValueError(f"{name}: wanted an integer from 0 to {count - 1}, got {shown(value)}")
     return tuple(int(value) for value in choices)
 
 
@@ -197,7 +205,7 @@ def _names(argument: str, names: Sequence[str], allowed: Mapping[str, object]) -
     if unknown or not names or len(set(names)) < len(names):
         raise ValueError(
             f"{argument}: wanted one or more different of {', '.join(allowed)}; "
-            f"got {', '.join(map(str, names)) or 'none'}"
+            f"got {cut(', '.join(map(str, names))) or 'none'}"
         )
     return names
 

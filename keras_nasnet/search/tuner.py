@@ -14,6 +14,7 @@ from rich.table import Table
 
 from keras_nasnet.atomic import replace_text
 from keras_nasnet.catalog import network_of
+from keras_nasnet.check import check_integers
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.plan import NASNetConfig, output_width
 from keras_nasnet.recipe import Recipe, recipe
@@ -24,7 +25,6 @@ from keras_nasnet.search.child import Children, inspect_data
 from keras_nasnet.search.oracle import SearcherOracle
 from keras_nasnet.search.progress import SearchProgress, console, score_text
 from keras_nasnet.search.report import write_report
-from keras_nasnet.search.searcher import check_at_least
 from keras_nasnet.search.space import SearchSpace
 from keras_nasnet.search.workers import LOOPBACK, workers
 from keras_nasnet.summary import summarize
@@ -137,7 +137,7 @@ class NASNetTuner(BaseTuner):
             ValueError: if `num_workers` is below 1.
             RuntimeError: if workers die before they begin a trial.
         """
-        check_at_least(1, num_workers=num_workers)
+        check_integers(1, num_workers=num_workers)
         if data is not None:
             arguments["data"] = data
         if self._is_worker():  # of a chief elsewhere
@@ -197,7 +197,7 @@ class NASNetTuner(BaseTuner):
             Zoph et al. 2018, section 4.
         """
         epochs = LONGER * self.recipe.epochs if epochs is None else epochs
-        check_at_least(1, count=count, epochs=epochs)
+        check_integers(1, count=count, epochs=epochs)
         trials = [t for t in self.oracle.get_best_trials(count) if t.score is not None]
         if not trials:
             raise ValueError("no trial has succeeded, there are no finalists")
