@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from numbers import Real
 from pathlib import Path
@@ -110,6 +111,15 @@ def check_keys(
     for key in required:
         if key not in config:
             raise ValueError(f"{where}: {key} is missing; wanted an object with {wanted}")
+
+
+@contextmanager
+def within(where: str) -> Iterator[None]:
+    """Puts where it is before what a `ValueError` says."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
 
 
 def parse_json(text: str, max_chars: int) -> Any:

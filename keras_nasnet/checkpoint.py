@@ -19,7 +19,7 @@ def save_checkpoint(model: keras.Model, path: Path, step: int) -> None:
 
     Raises:
         FloatingPointError: if a weight is not finite; the file is as it was.
-        OSError: if it cannot be written; the file is as it was.
+        NotWrittenError: if it cannot be written; the file is as it was.
     """
     arrays = {
         f"{part}/{i}": keras.ops.convert_to_numpy(variable)
@@ -29,13 +29,7 @@ def save_checkpoint(model: keras.Model, path: Path, step: int) -> None:
     for i, variable in enumerate(model.variables):
         if not np.isfinite(arrays[f"model/{i}"]).all():
             raise FloatingPointError(f"{variable.path} has values that are not finite")
-    try:
-        replace_file(path, lambda beside: np.savez(beside, step=step, **arrays))
-    except OSError as error:
-        raise OSError(
-            f"{path} could not be written: {error.strerror or error}. What was there before is "
-            "whole."
-        ) from error
+    replace_file(path, lambda beside: np.savez(beside, step=step, **arrays))
 
 
 def load_checkpoint(model: keras.Model, path: Path) -> tuple[int, list[np.ndarray]]:

@@ -12,7 +12,7 @@ from types import ModuleType
 import keras
 import numpy as np
 
-from keras_nasnet.atomic import replace_file, replace_folder
+from keras_nasnet.atomic import check_place, replace_file, replace_folder
 from keras_nasnet.batches import normalize
 from keras_nasnet.fusion import PRECISIONS as FUSED_PRECISIONS
 from keras_nasnet.fusion import fuse as fuse_model
@@ -80,6 +80,7 @@ def export(
         ValueError: if an argument is wrong, a package that is needed is missing, the model cannot
             be converted, or the result differs from the model; nothing is then left at `path`, or
             what was there.
+        NotWrittenError: if it cannot be written there.
         FileExistsError: if there is something at `path` and `overwrite` is False.
     """
     path = Path(path)
@@ -124,6 +125,7 @@ def check_target(path, format, precision, fuse, overwrite) -> ModuleType:
             f"{'' if fuse else ' without fusing'}; allowed are {', '.join(allowed)}"
         )
     path = Path(path)
+    check_place(path, makes_folders=True)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} is there already; overwrite=True or --force replaces it")
     if path.exists() and not (path / (target.FILE or "")).is_file():

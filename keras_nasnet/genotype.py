@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
-from keras_nasnet.check import check_keys, parse_json, shown
+from keras_nasnet.check import check_keys, parse_json, shown, within
 from keras_nasnet.operation import OPERATIONS
 
 COMBINERS = {
@@ -182,10 +182,8 @@ class Genotype:
             )
         cells = {}
         for kind in ("normal", "reduction"):
-            try:
+            with within(f"{kind} cell"):
                 cells[kind] = cell_from_dict(config[kind])
-            except ValueError as error:
-                raise ValueError(f"{kind} cell: {error}") from None
         return cls(**cells, name=name)
 
     def to_json(self) -> str:

@@ -1,9 +1,10 @@
 """Pictures of cells, as the paper draws them (Zoph et al. 2018, figure 4)."""
 
 from dataclasses import dataclass
+from itertools import count, pairwise
 from pathlib import Path
 
-from keras_nasnet.atomic import replace_file
+from keras_nasnet.atomic import check_place, replace_file
 from keras_nasnet.genotype import CellSpec, Genotype, walk
 from keras_nasnet.operation import OPERATIONS, Pool
 from keras_nasnet.optional import import_optional
@@ -30,7 +31,12 @@ LABELS = {
     "add_instance_norm": "add,\ninst. norm",
 }
 STATE_COLOR, COMBINE_COLOR = "#dce6f2", "#cde8c9"
-WIDTH, HEIGHT = 0.82, 0.46  # of a box; boxes stand a unit apart
+WIDTH, HEIGHT = 0.76, 0.46  # of a box; boxes stand a unit apart
+LANE = 1 / 16  # between lines that pass the same gap
+MARGIN = 0.05  # between a line and a box that it passes
+ENTRY = 0.12  # between the ends of lines at a box, at most
+
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +58,27 @@ def plot_genotype(genotype: Genotype, path) -> None:
 
     Raises:
         ValueError: if the ending is another, or matplotlib is not installed.
+        NotWrittenError: if it cannot be written there.
     """
     path = Path(path)
     if path.suffix not in FORMATS:
         raise ValueError(f"{path}: wanted a file ending in {', '.join(FORMATS)}")
+    check_place(path)
     figure_module = import_optional("matplotlib.figure", "plot")
-    pictures = [_picture(spec) for spec in (genotype.normal, genotype.reduction)]
-    columns = [[box.x for box in boxes] for boxes, _ in pictures]
-    widths = [max(cell) - min(cell) + 1.2 for cell in columns]
+    pictures = []
+    for spec in (genotype.normal, genotype.reduction):
+        boxes, arrows = _picture(spec)
+        pictures.append((boxes, _lines(boxes, arrows)))
+    widths = [right - left for left, right in (_sides(*picture) for picture in pictures)]
     levels = max(box.level for boxes, _ in pictures for box in boxes) + 1
     size = 1.05 * sum(widths) + 1, 0.85 * levels + 0.6
     figure = figure_module.Figure(size, layout="constrained")
     panels = figure.subplots(1, 2, width_ratios=widths)
-    for axes, (boxes, arrows), title in zip(
+    for axes, picture, title in zip(
         panels, pictures, ("normal cell", "reduction cell"), strict=True
     ):
-        _draw(axes, boxes, arrows)
-        axes.set(title=title, ylim=(-0.5, levels - 0.5))
+        _draw(axes, *picture)
+        axes.set(title=title, xlim=_sides(*picture), ylim=(-0.5, levels - 0.5))
     figure.suptitle(genotype.name)
     replace_file(path, lambda beside: figure.savefig(beside, dpi=150))
 
@@ -123,6 +133,57 @@ def _picture(spec: CellSpec) -> tuple[list[Box], list[tuple[Box, Box]]]:
     return boxes, arrows
 
 
+def _lines(boxes: list[Box], arrows: list[tuple[Box, Box]]) -> list[list[Point]]:
+    """Corners of the line of each arrow, from the top of a box to the bottom of another.
+
+    A line passes the levels between its boxes upright, in the gaps beside the boxes there, those
+    of different sources apart from each other. So none touches a box that it is not tied to.
+    """
+    columns: dict[int, list[float]] = {}
+    for box in boxes:
+        columns.setdefault(box.level, []).append(box.x)
+    taken: dict[tuple[int, float], Box] = {}
+
+    def is_free(x, level, source):
+        return taken.get((level, x), source) is source and all(
+            abs(x - column) >= WIDTH / 2 + MARGIN for column in columns[level]
+        )
+
+    lines = []
+    for source, box in arrows:
+        x = source.x
+        line = [(x, source.level + HEIGHT / 2)]
+        for level in range(source.level + 1, box.level):
+            straight = x + (box.x - x) / (box.level - level + 1)
+            near = (round(straight / LANE) + way * step for step in count() for way in (1, -1))
+            x = next(lane * LANE for lane in near if is_free(lane * LANE, level, source))
+            taken[level, x] = source
+            line += [(x, level - HEIGHT / 2), (x, level + HEIGHT / 2)]
+        lines.append(line)
+    return _ended(arrows, lines)
+
+
+def _ended(arrows: list[tuple[Box, Box]], lines: list[list[Point]]) -> list[list[Point]]:
+    """The lines with their ends, side by side at the bottom of a box."""
+    ending: dict[int, list[int]] = {}
+    for index, (_, box) in enumerate(arrows):
+        ending.setdefault(id(box), []).append(index)
+    ended = list(lines)
+    for indices in ending.values():
+        _, box = arrows[indices[0]]
+        apart = min(ENTRY, 0.8 * WIDTH / len(indices))
+        for place, index in enumerate(sorted(indices, key=lambda index: lines[index][-1])):
+            x = box.x + (place - (len(indices) - 1) / 2) * apart
+            ended[index] = [*lines[index], (x, box.level - HEIGHT / 2)]
+    return ended
+
+
+def _sides(boxes: list[Box], lines: list[list[Point]]) -> tuple[float, float]:
+    """Left and right end of a picture."""
+    columns = [box.x for box in boxes] + [x for line in lines for x, _ in line]
+    return min(columns) - 0.6, max(columns) + 0.6
+
+
 def _color(op: str) -> str:
     operation = OPERATIONS[op]
     if isinstance(operation, Pool):
@@ -132,22 +193,29 @@ def _color(op: str) -> str:
     return "#fbefb5" if operation[0].separable else "#e3d3ee"
 
 
-def _draw(axes, boxes: list[Box], arrows: list[tuple[Box, Box]]) -> None:
+def _draw(axes, boxes: list[Box], lines: list[list[Point]]) -> None:
     patches = import_optional("matplotlib.patches", "plot")
-    for source, box in arrows:
-        axes.annotate(
-            "",
-            (box.x, box.level - HEIGHT / 2),
-            (source.x, source.level + HEIGHT / 2),
-            arrowprops={"arrowstyle": "-|>", "color": "#888888", "shrinkA": 0, "shrinkB": 0},
-            zorder=1,
-        )
+    path = import_optional("matplotlib.path", "plot").Path
+    for line in lines:
+        style = {"arrowstyle": "-|>", "mutation_scale": 8, "color": "#888888", "fill": True}
+        arrow = patches.FancyArrowPatch(path=path(*_curve(line, path)), zorder=1, **style)
+        axes.add_patch(arrow)
     for box in boxes:
         corner = box.x - WIDTH / 2, box.level - HEIGHT / 2
         style = {"facecolor": box.color, "edgecolor": "#555555", "linewidth": 0.8, "zorder": 2}
         rounded = "round,pad=0,rounding_size=0.1"
         axes.add_patch(patches.FancyBboxPatch(corner, WIDTH, HEIGHT, rounded, **style))
         axes.text(box.x, box.level, box.label, ha="center", va="center", fontsize=8, zorder=3)
-    columns = [box.x for box in boxes]
-    axes.set_xlim(min(columns) - 0.6, max(columns) + 0.6)
     axes.axis("off")
+
+
+def _curve(line: list[Point], path) -> tuple[list[Point], list[int]]:
+    """A line with its corners rounded: vertices and codes of matplotlib's path."""
+    if len(line) == 2:
+        return line, [path.MOVETO, path.LINETO]
+    vertices, codes = line[:1], [path.MOVETO]
+    for (x, y), (to_x, to_y) in pairwise(line):
+        middle = (y + to_y) / 2
+        vertices += [(x, middle), (to_x, middle), (to_x, to_y)]
+        codes += [path.CURVE4] * 3
+    return vertices, codes

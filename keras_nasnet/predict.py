@@ -1,6 +1,5 @@
 """A trained model with the names of its classes, for image files."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -10,11 +9,13 @@ import numpy as np
 from keras_nasnet import layers  # noqa: F401  so that Keras knows them
 from keras_nasnet.batches import normalize
 from keras_nasnet.catalog import MODELS
+from keras_nasnet.check import check_size
 from keras_nasnet.image import UnreadableImageError, load_image
 from keras_nasnet.imagenet import imagenet_classes
+from keras_nasnet.job import CONFIG, read_config
 from keras_nasnet.network import CLASSIFIER
+from keras_nasnet.plan import MAX_INPUT_SIZE
 from keras_nasnet.run import MODEL
-from keras_nasnet.train import CONFIG
 from keras_nasnet.zoo import build_model
 
 
@@ -24,7 +25,7 @@ class Classifier:
     Args:
         model: `keras.Model` from images of -1 to 1 to probabilities `(batch, classes)`.
         class_names: list of str; None for ImageNet's if there are 1000 classes, else numbers.
-        size: `(height, width)` that images are resized to; None for the model's own.
+        size: `(height, width)` that images are resized to, up to 16,384; None for the model's own.
         normalization: as in `keras_nasnet.batches.Batches`, None (default) for images from -1 to 1.
 
     Raises:
@@ -49,9 +50,11 @@ class Classifier:
             class_names = imagenet if classes == 1000 else [str(i) for i in range(classes)]
         if len(class_names) != classes:
             raise ValueError(f"{len(class_names)} class names for {classes} classes")
-        self.size = tuple(size or model.input_shape[1:3])
+        size = size or model.input_shape[1:3]
+        self.size = tuple(size) if isinstance(size, list) else size
         if None in self.size:
             raise ValueError("the model takes images of any size: say which to resize them to")
+        check_size(self.size, 1, MAX_INPUT_SIZE)
         self.model = model
         self.class_names = list(class_names)
         self.normalization = normalization
@@ -61,7 +64,8 @@ class Classifier:
         """Loads a model for images.
 
         Args:
-            source: path of a run folder or a `.keras` file, or a name of `list_models()`.
+            source: path of a run folder or a `.keras` file, beside which a `config.json` is taken
+                as that of its run, or a name of `list_models()`.
             size: as in `Classifier`; by default that of the run.
             weights: of a name, as in `NASNet`: `"imagenet"` (default), which are downloaded, the
                 path of a file, or None for random ones.
@@ -77,14 +81,12 @@ class Classifier:
             raise ValueError(
                 f"{source} is no run folder, no .keras file and none of {', '.join(MODELS)}"
             )
+        config = read_config(file.parent) if (file.parent / CONFIG).is_file() else {}
+        size = size or config.get("size")
         try:
             model = keras.saving.load_model(file, compile=False)
         except (ValueError, TypeError, OSError, KeyError) as error:
             raise ValueError(f"{file} cannot be loaded as a Keras model: {error}") from error
-        config = {}
-        if (file.parent / CONFIG).is_file():
-            config = json.loads((file.parent / CONFIG).read_text())
-        size = size or config.get("size")
         return cls(model, config.get("class_names"), size, config.get("normalization"))
 
     def classify(

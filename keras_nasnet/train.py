@@ -2,88 +2,23 @@
 
 import json
 from contextlib import closing
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from keras_nasnet.atomic import replace_text
+from keras_nasnet.atomic import NotWrittenError, replace_text
 from keras_nasnet.batches import Batches, measure
 from keras_nasnet.catalog import MODELS
 from keras_nasnet.checkpoint import load_checkpoint
 from keras_nasnet.data import Source
 from keras_nasnet.device import data_parallel
-from keras_nasnet.genotype import Genotype
+from keras_nasnet.job import CONFIG, Job, read_config
 from keras_nasnet.network import CLASSIFIER, TRAINING_STEP, unfreeze
-from keras_nasnet.plan import NASNetConfig
 from keras_nasnet.recipe import Recipe
 from keras_nasnet.report import Log
 from keras_nasnet.run import CHECKPOINT, LOG, TENSORBOARD, Run, stopped_by_signals
 from keras_nasnet.zoo import build_model
-
-CONFIG = "config.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What is trained, on what, and how: all that a run needs to go on.
-
-    Args:
-        config: `NASNetConfig`.
-        recipe: `Recipe`.
-        data: str, what `open_data` takes, or a name for data from elsewhere.
-        size: `(height, width)` of the images.
-        seed: int, of the weights, the order and the augmentation.
-        weights: as in `NASNet`, to start from.
-        devices: int >= 1, over which batches are split.
-    """
-
-    config: NASNetConfig
-    recipe: Recipe
-    data: str
-    size: tuple[int, int]
-    seed: int = 0
-    weights: str | None = None
-    devices: int = 1
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        config = {name: getattr(self.config, name) for name in self.config.__slots__}
-        config["genotype"] = self.config.genotype.to_dict()
-        return values | {"config": config, "recipe": asdict(self.recipe)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Job":
-        """The job that `to_dict` wrote.
-
-        Raises:
-            ValueError: if something is missing, unknown or out of range.
-        """
-        try:
-            config = dict(values["config"])
-            config["genotype"] = Genotype.from_dict(config["genotype"])
-            recipe = dict(values["recipe"])
-            recipe["augmentation"] = tuple(recipe["augmentation"])
-            plain = {name: values[name] for name in ("data", "seed", "weights", "devices")}
-            return cls(
-                NASNetConfig(**config), Recipe(**recipe), size=tuple(values["size"]), **plain
-            )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"not the description of a run: {error}") from error
-
-    @classmethod
-    def of_run(cls, run: Path) -> "Job":
-        """The job of a run folder.
-
-        Raises:
-            ValueError: if it is no run folder.
-        """
-        try:
-            return cls.from_dict(json.loads((run / CONFIG).read_text()))
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{run} is no run folder: {error}") from error
 
 
 def train(
@@ -120,7 +55,7 @@ def train(
         ValueError: if job and data do not fit each other or the devices.
         FloatingPointError: if the loss is not finite.
         StoppedError: if the process got SIGINT or SIGTERM.
-        OSError: if a file cannot be written.
+        NotWrittenError: if a file cannot be written; the message says how to go on.
     """
     run = Path(run)
     training, _ = data
@@ -155,8 +90,13 @@ def train(
             checkpoint_s=checkpoint_s,
             say=say,
         )
-        with closing(log), stopped_by_signals(callback):
-            _fit(model, job.recipe, batches, held_out, callback, verbose)
+        try:
+            with closing(log), stopped_by_signals(callback):
+                _fit(model, job.recipe, batches, held_out, callback, verbose)
+        except NotWrittenError as error:
+            raise NotWrittenError(
+                f"{error}\nOnce it can be, to go on: keras-nasnet train --resume {run}"
+            ) from error
     return model
 
 
@@ -261,7 +201,7 @@ def _normalization(job: Job, training: Source, run: Path, resume: bool):
     """Means and deviations of the training images, those of the run if it goes on, or None."""
     if not resume:
         return measure(training, job.size) if job.recipe.whiten else None
-    config = json.loads((run / CONFIG).read_text())
+    config = read_config(run, ("class_names", "normalization"))
     if config["class_names"] != training.class_names:
         raise ValueError(f"the data has other classes than the run {run}")
     return config["normalization"]

@@ -6,7 +6,7 @@ import re
 
 import keras
 import pytest
-from conftest import ONE_BLOCK
+from conftest import ONE_BLOCK, one_block
 from PIL import Image
 from test_data import encoded, write_folder
 from test_genotype import random_genotype
@@ -52,6 +52,8 @@ def test_help_teaches(capsys):
 
 SEARCH = ["search", "--data", "digits", "--out", "{tmp}/run"]
 TRAIN = ["train", "--data", "digits", "--out", "{tmp}/run"]
+MANY = "999999999"
+NO_FOLDER = r"no/x\.\w+ cannot be written: .*/no is not there; make that folder first"
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,28 @@ TRAIN = ["train", "--data", "digits", "--out", "{tmp}/run"]
         (["info", "NASNetMobile", "--input-size", "a"], "wanted N or HEIGHTxWIDTH, got 'a'"),
         (["info", "NASNetMobile", "--stem", "cifar"], "--stem is for genotypes"),
         (["info", "NASNetMobile", "--penultimate-filters", "100"], "96 or 120"),
+        (["info", "NASNetMobile", "--num-cells", MANY], f"num_cells: .* at most 1,000, got {MANY}"),
+        (["info", "NASNetMobile", "--penultimate-filters", MANY], "at most 100,000, got"),
+        (["info", "NASNetMobile", "--input-size", MANY], "at most 16,384 x 16,384, got"),
+        (
+            ["info", "NASNetMobile", "--input-size", "9" * 5000],
+            "WIDTH, got '9+\\.\\.\\.9+'$",
+        ),
+        (["info", "x" * 5000], r"x{77}\.\.\. is no model, genotype or file"),
+        (["info", "{tmp}/deep.json"], "deep.json: not JSON that can be read: .* nested too deep"),
+        (["info", "{tmp}/large.json"], "large.json: wanted at most 200,000 characters of JSON"),
+        (["info", "{tmp}/binary.json"], "binary.json: not JSON: not a text in UTF-8"),
+        ([*TRAIN, "--num-cells", "900", "--penultimate-filters", "96000"], "10,000,000,000 param"),
+        ([*TRAIN, "--input-size", "64", "--devices", "0"], "devices: wanted an integer of at l"),
+        ([*TRAIN, "--seed", MANY * 2], "seed: wanted an integer of at most 4,294,967,295"),
+        ([*TRAIN[:-1], "{tmp}/deep.json/run"], "run cannot be written: .*deep.json is no folder"),
+        ([*SEARCH[:-1], "{tmp}/deep.json/run", "--trials", "3"], "deep.json is no folder"),
+        (["plot", "NASNetLarge", "--out", "{tmp}/no/x.svg"], NO_FOLDER),
+        (["embed", "a.jpg", "--out", "{tmp}/no/x.npy"], NO_FOLDER),
+        (["convert", "a.h5", "{tmp}/no/x.keras"], NO_FOLDER),
+        (["export", "NASNetMobile", "{tmp}/deep.json/x"], "x cannot be written: .*is no folder"),
+        (["predict", "{tmp}", "a.jpg", "--weights", "none"], "--weights: .* has its own; leave it"),
+        (["benchmark", "NASNetMobile", "--batch-sizes", MANY], "--batch-sizes: .* at most 4,096"),
         (["train", "--data", "nowhere", "--out", "{tmp}/run"], "nowhere is no folder"),
         (["train", "--data", "digits", "--out", "{tmp}"], "is there already; name a new folder"),
         (["train", "--out", "{tmp}/run"], "--data: say what to train on"),
@@ -81,8 +105,14 @@ TRAIN = ["train", "--data", "digits", "--out", "{tmp}/run"]
         (["search", "--data", "digits", "--out", "{tmp}/run"], "--seconds: say when to stop"),
         (["search", "--out", "{tmp}/run", "--trials", "3"], "--data: say what to train on"),
         ([*SEARCH, "--trials", "0"], "max_trials: wanted an integer of at least 1, got 0"),
-        ([*SEARCH, "--trials", "3", "--filters", "0"], "penultimate_filters: wanted"),
+        ([*SEARCH, "--trials", "3", "--filters", "0"], ": filters: wanted"),
         ([*SEARCH, "--trials", "3", "--blocks", "0"], "num_blocks: wanted"),
+        ([*SEARCH, "--trials", "3", "--blocks", MANY], "num_blocks: wanted .* at most 64"),
+        ([*SEARCH, "--trials", "3", "--num-cells", MANY], "num_cells: wanted .* at most 1,000"),
+        ([*SEARCH, "--trials", "3", "--filters", MANY], "filters: wanted .* at most 100,000"),
+        ([*SEARCH, "--trials", "3", "--input-size", MANY], "input size: wanted at most 16,384"),
+        ([*SEARCH, "--trials", "3", "--workers", MANY], "workers: wanted .* at most 1,024"),
+        ([*SEARCH, "--trials", "3", "--seed", "-1"], "seed: wanted an integer of at least 0"),
         ([*SEARCH, "--trials", "3", "--workers", "0"], "workers: wanted"),
         ([*SEARCH, "--trials", "3", "--finalists", "0"], "finalists: wanted"),
         ([*SEARCH, "--trials", "3", "--set", "epochs=0"], "epochs.*got 0"),
@@ -100,12 +130,96 @@ TRAIN = ["train", "--data", "digits", "--out", "{tmp}/run"]
 )
 def test_a_mistake_is_told_in_a_line(capsys, tmp_path, arguments, message):
     (tmp_path / "genotype.json").write_text(NASNET_A.to_json())
+    (tmp_path / "deep.json").write_text("[" * 10**5)
+    (tmp_path / "large.json").write_text("[" * 10**6)
+    (tmp_path / "binary.json").write_bytes(b"\xff")
     arguments = [argument.format(tmp=tmp_path) for argument in arguments]
     status, _, err = run(capsys, *arguments)
     assert status == 2
     assert "Traceback" not in err
     assert re.search(message, err), err
     assert not (tmp_path / "run").exists()
+
+
+SETTINGS = {
+    "data": "digits",
+    "trials": 2,
+    "seconds": None,
+    "finalists": None,
+    "finalist_epochs": None,
+    "searcher": "random",
+    "blocks": 1,
+    "num_cells": 1,
+    "filters": 2,
+    "seed": 0,
+    "input_size": [32, 32],
+    "recipe": "search-child",
+    "set": ["epochs=1"],
+}
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"data": None}, "data: wanted a text, got None"),
+        ({"trials": "9"}, "max_trials: wanted an integer of at least 1, got '9'"),
+        ({"seconds": "9"}, "max_seconds: wanted > 0, got '9'"),
+        ({"finalists": [1]}, r"finalists: wanted an integer .* got \[1\]"),
+        ({"searcher": {}}, "searcher: wanted a text, got {}"),
+        ({"searcher": "luck"}, "searcher: 'luck' is not known"),
+        ({"blocks": "5"}, "num_blocks: wanted an integer .* got '5'"),
+        ({"num_cells": 1.5}, "num_cells: wanted an integer .* got 1.5"),
+        ({"filters": "<"}, "filters: wanted an integer .* got '<'"),
+        ({"seed": None}, "seed: wanted an integer .* got None"),
+        ({"input_size": 32}, "input size: wanted .* got 32"),
+        ({"recipe": 3}, "recipe: wanted a text, got 3"),
+        ({"set": "epochs=1"}, "set: wanted a list of texts, got 'epochs=1'"),
+        ({"set": ["epochs=x"]}, "epochs: wanted int, got 'x'"),
+        ({"trails": 3}, "search.json: a search: unknown key 'trails'; did you mean trials"),
+    ],
+)
+def test_an_edited_search_is_refused_by_name(capsys, tmp_path, change, message):
+    (tmp_path / "search.json").write_text(json.dumps(SETTINGS | change))
+    status, _, err = run(capsys, "search", "--resume", tmp_path)
+    assert status == 2
+    assert re.search(message, err), err
+    assert [path.name for path in tmp_path.iterdir()] == ["search.json"]
+
+
+def test_settings_of_a_search_that_are_missing_are_named(capsys, tmp_path):
+    for text, message in (
+        (json.dumps({key: SETTINGS[key] for key in SETTINGS if key != "filters"}), "filters is mi"),
+        ("[]", "wanted an object with trials, "),
+        ("[" * 10**5, "nested too deep"),
+    ):
+        (tmp_path / "search.json").write_text(text)
+        status, _, err = run(capsys, "search", "--resume", tmp_path)
+        assert status == 2
+        assert re.search(f"search.json: .*{message}", err), err
+
+
+def test_an_edited_run_is_refused_by_name(capsys, tmp_path):
+    """By what goes on with it and by what takes the names of its classes."""
+    (tmp_path / "model.keras").touch()
+    (tmp_path / "config.json").write_text('{"class_name": ["cat"]}')
+    for arguments in (["train", "--resume", tmp_path], ["predict", tmp_path, "a.jpg"]):
+        status, _, err = run(capsys, *arguments)
+        assert status == 2
+        assert "config.json: a run: unknown key 'class_name'; did you mean class_names?" in err
+
+
+def test_random_weights_are_told(capsys, tmp_path, monkeypatch):
+    image = tmp_path / "grey.png"
+    image.write_bytes(encoded("L").read())
+    monkeypatch.setattr("keras_nasnet.predict.build_model", lambda *_, weights: one_block())
+    status, out, err = run(capsys, "predict", "NASNetCIFAR", image, "--weights", "none")
+    assert status == 0
+    assert err == (
+        "keras-nasnet: NASNetCIFAR has random weights, what it says of images means nothing\n"
+    )
+    assert "grey.png" in out
+    status, _, err = run(capsys, "predict", "NASNetMobile", image)
+    assert (status, err) == (0, "")
 
 
 def test_recipes_are_shown_with_their_sources(capsys):

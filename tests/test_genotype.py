@@ -7,7 +7,17 @@ from dataclasses import replace
 import pytest
 
 from keras_nasnet.catalog import NASNET_A
-from keras_nasnet.genotype import COMBINERS, Block, CellSpec, Edge, Genotype, loose_ends, walk
+from keras_nasnet.genotype import (
+    COMBINERS,
+    MAX_BLOCKS,
+    MAX_JSON,
+    Block,
+    CellSpec,
+    Edge,
+    Genotype,
+    loose_ends,
+    walk,
+)
 from keras_nasnet.operation import OPERATIONS
 
 
@@ -45,7 +55,11 @@ MISTAKES = [
     (("reduction", "blocks", 1, "right", "source"), -1, "block 1, right edge: source -1"),
     (("reduction", "blocks", 1, "right", "source"), True, "block 1, right edge: source True"),
     (("normal", "blocks", 4, "combine"), "mean", "block 4: unknown combiner 'mean'.*add, concat"),
+    (("normal", "blocks", 4, "combine"), [], r"block 4: unknown combiner \[\]"),
     (("normal", "blocks", 0), [], "normal cell: block 0: wanted an object"),
+    (("normal", "blocks", 0, "lefd"), {}, "unknown key 'lefd'; did you mean left"),
+    (("name",), 5, "name: wanted a text of at most 200 characters, got 5"),
+    (("name",), "x" * 201, "name: wanted a text of at most 200 characters, got 'xxx"),
     (("normal", "blocks", 3, "left"), {"op": "identity"}, "block 3, left edge.*source"),
     (("normal", "blocks"), [], "at least one block"),
     (("normal", "blocks"), "identity", "wanted a list of blocks"),
@@ -73,6 +87,73 @@ def test_a_mistake_is_named(path, value, message):
 def test_what_is_no_genotype_is_refused(text):
     with pytest.raises(ValueError, match=r"not JSON|wanted an object"):
         Genotype.from_json(text)
+
+
+BLOCK = {"left": {"op": "identity", "source": 0}, "right": {"op": "identity", "source": 1}}
+
+
+def test_a_cell_has_so_many_blocks_and_no_more():
+    config = NASNET_A.to_dict()
+    config["normal"] = {"blocks": [BLOCK] * MAX_BLOCKS}
+    genotype = Genotype.from_dict(config)
+    assert len(genotype.normal.blocks) == MAX_BLOCKS
+    config["reduction"] = config["normal"]
+    assert len(Genotype.from_dict(config).to_json()) < MAX_JSON
+    for number in (MAX_BLOCKS + 1, 10**6):
+        message = f"blocks: wanted at most 64 in a cell, got {number:,}"
+        config["reduction"] = {"blocks": [BLOCK] * number}
+        with pytest.raises(ValueError, match=f"reduction cell: {message}"):
+            Genotype.from_dict(config)
+        with pytest.raises(ValueError, match=message):
+            CellSpec(genotype.normal.blocks[:1] * number, (1, 2))
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("[" * 10**6, "at most 200,000 characters of JSON"),
+        ("[" * 10**5, "lists or objects nested too deep"),
+        ('{"a":' * 30_000, "lists or objects nested too deep"),
+        ("9" * 10**5, "not JSON: "),
+    ],
+    ids=["long", "lists", "objects", "digits"],
+)
+def test_a_text_made_to_harm_is_refused(text, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        Genotype.from_json(text)
+    assert len(str(caught.value)) < 300
+
+
+LONG = "x" * 10**6
+
+
+TOO_LONG = [
+    ((), LONG),
+    ((LONG,), 1),
+    (("normal",), [1] * 10**6),
+    (("normal", "blocks"), LONG),
+    (("normal", "blocks", 0), [LONG]),
+    (("normal", "blocks", 0, "combine"), LONG),
+    (("normal", "blocks", 0, "left", "op"), LONG),
+    (("normal", "blocks", 0, "left", "source"), 10**5000),
+    (("normal", "output"), [0] * 10**6),
+    (("normal", "output"), LONG),
+    (("normal", "output"), [10**5000]),
+]
+
+
+@pytest.mark.parametrize("index", range(len(TOO_LONG)))
+def test_a_value_in_a_message_is_cut(index):
+    path, value = TOO_LONG[index]
+    config = {"root": NASNET_A.to_dict()}
+    *parents, last = ("root", *path)
+    target = config
+    for key in parents:
+        target = target[key]
+    target[last] = value
+    with pytest.raises(ValueError) as caught:
+        Genotype.from_dict(config["root"])
+    assert len(str(caught.value)) < 500
 
 
 def test_walk_evaluates_in_any_algebra():

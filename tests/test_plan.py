@@ -143,6 +143,16 @@ BAD = [
     ({"counts_reduction": True}, "num_cells: wanted at least 2"),
     ({"batch_norm_momentum": 1.0}, "batch_norm_momentum.*1.0"),
     ({"batch_norm_epsilon": 0}, "batch_norm_epsilon.*0"),
+    ({"num_cells": 10**9}, "num_cells: wanted an integer of at most 1,000, got 1000000000"),
+    ({"num_cells": 10**5000}, "num_cells: .* at most 1,000, got an integer of 16,610 bits"),
+    ({"penultimate_filters": 24 * 10**9}, "penultimate_filters: .* at most 100,000"),
+    ({"stem_multiplier": 10**9}, "stem_multiplier: .* at most 100, got"),
+    ({"input_size": 10**9}, "input_size: .* at most 16,384"),
+    ({"classes": 10**9}, "classes: .* at most 250,000"),
+    ({"stem": ["x" * 1000]}, r"stem: \['x+\.\.\.x+\.\.\. is not known"),
+    ({"skip_reduction": "no"}, "skip_reduction: wanted True or False, got 'no'"),
+    ({"batch_norm_momentum": "0.9"}, r"batch_norm_momentum: wanted \[0, 1\), got '0.9'"),
+    ({"batch_norm_epsilon": None}, "batch_norm_epsilon: wanted > 0, got None"),
 ]
 
 
@@ -152,6 +162,19 @@ def test_bad_settings_are_named(settings, message):
         NASNetConfig(**{"genotype": NASNET_A, "num_cells": 1, "penultimate_filters": 96} | settings)
 
 
-def test_too_small_an_input_is_refused():
+def test_an_input_out_of_range_is_refused():
     with pytest.raises(ValueError, match="at least 32 x 32, got 31 x 64"):
         summarize(MODELS["NASNetMobile"], (31, 64))
+    for size, message in (
+        ((64, 10**9), "at most 16,384 x 16,384, got 64 x 1000000000"),
+        ((64,), r"wanted \(height, width\), two integers; got \(64,\)"),
+        ("64", "two integers; got '64'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            summarize(MODELS["NASNetMobile"], size)
+
+
+def test_a_network_that_fits_no_memory_is_refused_before_it_is_built():
+    config = network_of(NASNET_A, num_cells=1000, penultimate_filters=96_000)
+    with pytest.raises(ValueError, match="at most 10,000,000,000 parameters, got one of 7,400,4"):
+        build(config, keras.Input((64, 64, 3)))

@@ -52,6 +52,18 @@ def test_texts_are_read_as_the_settings_type():
         ("cifar10", {"whiten": "perhaps"}, "whiten: wanted bool, got 'perhaps'"),
         ("cifar10", {"optimizer": "adamw"}, "optimizer: wanted one of sgd, rmsprop"),
         ("cifar10", {"augmentation": "flop"}, "augmentation: wanted some of pad_crop"),
+        ("cifar10", {"augmentation": None}, "augmentation: wanted some of pad_crop"),
+        ("cifar10", {"augmentation": [{}]}, r"augmentation: wanted some of .*got \[\{\}\]"),
+        ("cifar10", {"learning_rate": [1]}, r"learning_rate: wanted > 0, got \[1\]"),
+        ("cifar10", {"learning_rate": "1e999"}, "learning_rate: wanted > 0, got inf"),
+        ("cifar10", {"l2": None}, "l2: wanted >= 0, got None"),
+        ("cifar10", {"momentum": True}, r"momentum: wanted \[0, 1\), got True"),
+        ("cifar10", {"whiten": 1}, "whiten: wanted true or false, got 1"),
+        ("cifar10", {"drop_path_schedule": "square"}, "drop_path_schedule: wanted one of linear"),
+        ("cifar10", {"epochs": 10**9}, "epochs: wanted an integer of at most 1,000,000, got"),
+        ("cifar10", {"batch_size": "9" * 20}, "batch_size: .*at most 1,000,000, got 9{20}$"),
+        ("cifar10", {"epochs": "x" * 10**5}, r"epochs: wanted int, got 'x+\.\.\.x+'$"),
+        (["cifar10"], {}, r"unknown recipe \['cifar10'\]; did you mean cifar10"),
     ],
 )
 def test_mistakes_are_named(name, changes, message):

@@ -7,6 +7,7 @@ import numpy as np
 from test_genotype import random_genotype
 
 from keras_nasnet.search import RandomSearcher, SearchSpace
+from keras_nasnet.search import report as report_module
 from keras_nasnet.search.report import REPORT, expected_best, write_report
 
 
@@ -47,6 +48,31 @@ def test_the_page_holds_all_it_shows(tmp_path):
     for name in ("progress", "parameters", "operations", "cells_1", "cells_2", "cells_3"):
         assert (folder / "pictures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert (folder / "pictures" / f"{name}.svg").stat().st_size > 0
+
+
+def test_charts_and_tables_count_trials_by_their_names(tmp_path, monkeypatch):
+    """From 0, also where workers end trials in another order and some have not ended."""
+    drawn = {}
+
+    def keeping(name, draw):
+        def keep(figure, *arguments):
+            drawn[name] = figure
+            draw(figure, *arguments)
+
+        monkeypatch.setattr(report_module, name, keep)
+
+    for name in ("_draw_progress", "_draw_operations"):
+        keeping(name, getattr(report_module, name))
+    ended = [row for row in rows(12) if row["trial"] != "05"]
+    write_report(tmp_path, ended[::-1], [], RandomSearcher(SearchSpace()))
+    numbers = [n for n in range(12) if n != 5]
+    points, best, *_ = drawn["_draw_progress"].axes[0].lines
+    assert list(points.get_xdata()) == list(best.get_xdata()) == numbers
+    assert points.get_ydata()[-1] == 0.11
+    for axes in drawn["_draw_operations"].axes:
+        assert axes.get_xlim() == (0, 11)
+        [low, *_], high = axes.collections[0].get_paths()[0].get_extents().get_points()
+        assert (low, high[0]) == (0, 11)
 
 
 def test_a_search_in_which_all_failed_has_a_page(tmp_path):

@@ -1,6 +1,7 @@
 """Runs: stopped and gone on with, broken in every way, on more than one device."""
 
 import csv
+import errno
 import os
 import resource
 import signal
@@ -16,6 +17,7 @@ from conftest import assert_same_weights, weights_of
 
 from keras_nasnet import Block, CellSpec, Edge, Genotype
 from keras_nasnet import train as training
+from keras_nasnet.atomic import NotWrittenError
 from keras_nasnet.catalog import network_of
 from keras_nasnet.checkpoint import load_checkpoint, save_checkpoint
 from keras_nasnet.data import Source
@@ -133,6 +135,21 @@ def test_a_full_disk_is_told_and_the_checkpoint_stays(tmp_path):
     assert load_checkpoint(model, path)[0] == 7
     assert_same_weights(model, values)
     assert [p.name for p in tmp_path.iterdir()] == [CHECKPOINT]
+
+
+def test_a_run_that_filled_the_disk_goes_on_once_there_is_room(tmp_path, monkeypatch):
+    def fsync(number):
+        if (tmp_path / "run" / CHECKPOINT).exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    full = f"could not be written: No space left .*\n.*train --resume {tmp_path}/run$"
+    with pytest.raises(NotWrittenError, match=full):
+        run_of(HARDLY, tmp_path / "run")
+    assert not list((tmp_path / "run").glob(".*")), "nothing half written"
+    monkeypatch.undo()
+    run_of(Job.of_run(tmp_path / "run"), tmp_path / "run", resume=True)
+    assert [row["epoch"] for row in rows(tmp_path / "run")] == ["0", "1"]
 
 
 def test_weights_that_are_not_finite_are_no_checkpoint(tmp_path):

@@ -106,7 +106,11 @@ def test_a_search_with_other_settings_is_not_gone_on_with(tmp_path):
     [
         ({"searcher": "luck"}, "searcher: 'luck' is not known; allowed are controller, evolution"),
         ({"num_cells": 0}, "num_cells: wanted an integer of at least 1, got 0"),
-        ({"filters": 0}, "penultimate_filters: wanted an integer of at least 1, got 0"),
+        ({"filters": 0}, "^filters: wanted an integer of at least 1, got 0"),
+        ({"filters": 10**9}, "^filters: wanted an integer of at most 100,000"),
+        ({"size": 32}, r"input size: wanted \(height, width\), two integers; got 32"),
+        ({"size": (16, 32)}, "input size: wanted at least 32 x 32, got 16 x 32"),
+        ({"max_seconds": "60"}, "max_seconds: wanted > 0, got '60'"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_written(tmp_path, options, message):

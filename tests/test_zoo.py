@@ -199,6 +199,11 @@ BAD = [
     ({"dropout_rate": 1.0}, "dropout_rate.*1.0"),
     ({"pool_padding": "valid"}, "pool_padding: 'valid'"),
     ({"batch_norm_momentum": 2}, "batch_norm_momentum"),
+    ({"input_shape": 64}, r"input_shape: wanted \(height, width, channels\), such .*; got 64$"),
+    ({"input_shape": (10**9, 64, 3)}, r"up to 16,384 .* got \(1000000000, 64, 3\)"),
+    ({"input_shape": (64, 64, 10**9)}, r"up to 4,096 channels.* got \(64, 64, 1000000000\)"),
+    ({"classes": 10**9}, "classes: wanted an integer of at most 250,000"),
+    ({"dropout_rate": "0.5"}, "dropout_rate.*'0.5'"),
     ({"weights": "imagenet"}, "published for NASNetMobile and NASNetLarge only"),
 ]
 
@@ -207,6 +212,23 @@ BAD = [
 def test_bad_arguments_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         tiny(**options)
+
+
+@pytest.mark.parametrize(
+    "factory, argument, message",
+    [
+        ("NASNetMobile", "weight", r"^NASNetMobile\(\) .*'weight'; did you mean weights\?"),
+        ("NASNetLarge", "config", r"^NASNetLarge\(\) .*'config'; allowed are input_shape"),
+        ("NASNetCIFAR", "published_as", r"^NASNetCIFAR\(\) "),
+        ("PNASNetLarge", "clases", r"^PNASNetLarge\(\) .*did you mean classes\?"),
+        ("NASNet", "drop_rate", r"^NASNet\(\) .*did you mean drop(_path|out)_rate\?"),
+        ("NASNet", "stm", r"^NASNet\(\) .*did you mean stem\?"),
+    ],
+)
+def test_an_unknown_argument_is_told_by_the_name_that_was_called(factory, argument, message):
+    arguments = {"genotype": NASNET_A, "num_cells": 1} if factory == "NASNet" else {}
+    with pytest.raises(TypeError, match=message):
+        getattr(keras_nasnet, factory)(**arguments, **{argument: None})
 
 
 def test_list_models():

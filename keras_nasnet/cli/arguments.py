@@ -3,19 +3,23 @@
 import argparse
 import importlib.util
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
+from keras_nasnet.atomic import check_place
 from keras_nasnet.catalog import GENOTYPES, MODELS, network_of
-from keras_nasnet.genotype import Genotype
+from keras_nasnet.check import cut, read_json, shown, within
+from keras_nasnet.genotype import MAX_JSON, Genotype
 from keras_nasnet.plan import NASNetConfig
 from keras_nasnet.recipe import Recipe, recipe
 from keras_nasnet.weights.manifest import PUBLISHED
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
+IMAGENET = "imagenet"
 IMAGENET_MODELS = " or ".join(dict.fromkeys(name for name, _ in PUBLISHED))
 
 console = Console()
@@ -38,7 +42,7 @@ def size(text: str) -> tuple[int, int]:
         sides = [int(side) for side in text.lower().split("x")]
         height, width = sides if len(sides) == 2 else sides * 2
     except ValueError:
-        raise argparse.ArgumentTypeError(f"wanted N or HEIGHTxWIDTH, got {text!r}") from None
+        raise argparse.ArgumentTypeError(f"wanted N or HEIGHTxWIDTH, got {shown(text)}") from None
     return height, width
 
 
@@ -75,15 +79,14 @@ def config_of(options) -> NASNetConfig:
         return replace(MODELS[name], **settings)
     if name in GENOTYPES:
         return network_of(GENOTYPES[name], **settings)
-    if not Path(name).is_file():
+    if not os.path.isfile(name):  # unlike Path's, false where the name is too long
         raise ValueError(
-            f"{name} is no model, genotype or file; allowed are "
+            f"{cut(name)} is no model, genotype or file; allowed are "
             f"{', '.join((*MODELS, *GENOTYPES))} and the path of a genotype's JSON"
         )
-    try:
-        return network_of(Genotype.from_json(Path(name).read_text()), **settings)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+    with within(name):
+        genotype = Genotype.from_dict(read_json(Path(name), MAX_JSON))
+    return network_of(genotype, **settings)
 
 
 def add_classifier(parser):
@@ -96,7 +99,7 @@ def add_classifier(parser):
     parser.add_argument(
         "--weights",
         metavar="FILE",
-        default="imagenet",
+        default=IMAGENET,
         help="other weights of a model that is named: the path of a file, or none",
     )
 
@@ -105,7 +108,16 @@ def load_classifier(options):
     """The `Classifier` that `add_classifier`'s arguments stand for."""
     from keras_nasnet.predict import Classifier
 
+    is_named = options.model in MODELS
+    if not is_named and options.weights != IMAGENET:
+        raise ValueError(f"--weights: {options.model} has its own; leave it out")
     weights = None if options.weights == "none" else options.weights
+    if is_named and weights is None:
+        print(
+            f"keras-nasnet: {options.model} has random weights, what it says of images means "
+            "nothing",
+            file=sys.stderr,
+        )
     return Classifier.load(options.model, options.input_size, weights)
 
 
@@ -124,7 +136,7 @@ def recipe_of(name: str, changes: list[str]) -> Recipe:
     pairs = [change.partition("=") for change in changes]
     for setting, separator, _ in pairs:
         if not separator:
-            raise ValueError(f"--set: wanted NAME=VALUE, got {setting!r}")
+            raise ValueError(f"--set: wanted NAME=VALUE, got {shown(setting)}")
     return recipe(name, **{setting: value for setting, _, value in pairs})
 
 
@@ -136,12 +148,14 @@ def run_folder(options, may_change: tuple[str, ...]) -> Path:
         may_change: names of those that may be given with `--resume`.
 
     Raises:
+        NotWrittenError: if it cannot be made there.
         ValueError: if the folder is there already, or another setting is given with `--resume`.
     """
     folder = Path(options.resume or options.out)
     if options.resume is None:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ValueError(f"--out: {folder} is there already; name a new folder")
+        check_place(folder, makes_folders=True)
         return folder
     changed = [
         f"--{name.replace('_', '-')}"

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from keras_nasnet.check import check_integers
 from keras_nasnet.cli.arguments import (
     add_classifier,
     choose_backend,
@@ -17,6 +18,7 @@ from keras_nasnet.cli.arguments import (
     load_classifier,
 )
 
+MAX_BATCH = 4_096  # 2.5 GB of NASNetMobile's images; more bring no more speed
 NUM_IMAGES = 200  # to quantize with, and as many held-out ones to compare results on
 COLUMNS = {  # heading and format of what goes into 80 characters; --json has all
     "batch": ("batch", "{:d}"),
@@ -58,8 +60,8 @@ def add(commands):
 
 
 def run(options) -> int:
-    if min(options.batch_sizes) < 1:
-        raise ValueError(f"--batch-sizes: wanted at least 1, got {min(options.batch_sizes)}")
+    for batch_size in options.batch_sizes:
+        check_integers(1, MAX_BATCH, **{"--batch-sizes": batch_size})
     choose_backend()
     from keras_nasnet.benchmark import routes
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_nasnet.atomic import replace_file
+from keras_nasnet.atomic import check_place, replace_file
 from keras_nasnet.cli.arguments import choose_backend, command, size
 from keras_nasnet.optional import import_optional
 
@@ -41,6 +41,7 @@ def run(options) -> int:
     out = Path(options.out)
     if out.suffix not in FORMATS:
         raise ValueError(f"--out: wanted a file ending in {' or '.join(FORMATS)}, got {out}")
+    check_place(out)
     if out.suffix == ".parquet":
         import_optional("pyarrow.parquet", "data")
     choose_backend()

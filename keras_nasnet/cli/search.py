@@ -1,10 +1,11 @@
 """`keras-nasnet search`."""
 
 import json
+import sys
 from pathlib import Path
 
-from keras_nasnet.atomic import replace_text
-from keras_nasnet.check import check_integers
+from keras_nasnet.atomic import NotWrittenError, replace_text
+from keras_nasnet.check import check_integers, check_keys, read_json, shown, within
 from keras_nasnet.cli.arguments import (
     add_set,
     choose_backend,
@@ -14,10 +15,12 @@ from keras_nasnet.cli.arguments import (
     run_folder,
     size,
 )
+from keras_nasnet.job import MAX_SEED
 from keras_nasnet.search import SEARCHERS, SearchSpace
-from keras_nasnet.search.workers import LOOPBACK
+from keras_nasnet.search.workers import LOOPBACK, MAX_WORKERS
 
 SETTINGS = "search.json"
+MAX_JSON = 1_000_000  # characters
 LIMITS = ("trials", "seconds", "finalists", "finalist_epochs")  # may change when it goes on
 PLACES = ("workers", "bind")  # where it runs, of no importance to what it finds
 
@@ -94,13 +97,15 @@ def run(options) -> int:
     settings = {name: getattr(options, name) for name in names}
     if options.resume:
         limits = {name: settings[name] for name in LIMITS if settings[name] is not None}
-        settings = _settings_of(folder) | limits
+        settings = _settings_of(folder, names) | limits
     if settings["data"] is None:
         raise ValueError("--data: say what to train on")
     if settings["trials"] is None and settings["seconds"] is None:
         raise ValueError("--trials, --seconds: say when to stop")
     counts = {name: settings[name] for name in ("finalists", "finalist_epochs")}
-    check_integers(1, workers=options.workers, **{k: v for k, v in counts.items() if v is not None})
+    check_integers(1, **{name: count for name, count in counts.items() if count is not None})
+    check_integers(1, MAX_WORKERS, workers=options.workers)
+    check_integers(0, MAX_SEED, seed=settings["seed"])
     recipe = recipe_of(settings["recipe"], settings["set"])
     space = SearchSpace(settings["blocks"])
     choose_backend()
@@ -135,6 +140,13 @@ def run(options) -> int:
             tuner.train_finalists(
                 settings["data"], settings["finalists"], settings["finalist_epochs"]
             )
+    except NotWrittenError as error:
+        print(
+            f"keras-nasnet: {error}\n"
+            f"Once it can be, to go on: keras-nasnet search --resume {folder}",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         console.print(f"\nstopped; to go on: keras-nasnet search --resume {folder}")
         return 130
@@ -143,9 +155,18 @@ def run(options) -> int:
     return 0
 
 
-def _settings_of(folder: Path) -> dict:
-    """The settings of a search that is there."""
-    try:
-        return json.loads((folder / SETTINGS).read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{folder} is no folder of a search: {error}") from None
+def _settings_of(folder: Path, names: list[str]) -> dict:
+    """The settings of a search that is there, as far as nothing checks them later."""
+    with within(str(folder / SETTINGS)):
+        try:
+            settings = read_json(folder / SETTINGS, MAX_JSON)
+        except OSError as error:
+            raise ValueError(f"{folder} is no folder of a search: {error}") from None
+        check_keys("a search", settings, names)
+        for name in ("data", "searcher", "recipe"):
+            if not isinstance(settings[name], str):
+                raise ValueError(f"{name}: wanted a text, got {shown(settings[name])}")
+        changes = settings["set"]
+        if not isinstance(changes, list) or not all(isinstance(text, str) for text in changes):
+            raise ValueError(f"set: wanted a list of texts, got {shown(changes)}")
+    return settings

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from rich.table import Table
 
+from keras_nasnet.atomic import NotWrittenError
 from keras_nasnet.cli.arguments import (
     add_network,
     add_set,
@@ -105,7 +106,7 @@ def _train(job, data, folder, resume: bool, checkpoint_s: float) -> int:
 
     try:
         train(job, data, folder, resume=resume, checkpoint_s=checkpoint_s)
-    except (FloatingPointError, StoppedError) as stop:
+    except (FloatingPointError, NotWrittenError, StoppedError) as stop:
         print(f"\nkeras-nasnet: {stop}", file=sys.stderr)
         return 130 if isinstance(stop, StoppedError) else 1
     print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
@@ -138,8 +139,6 @@ def _new_job(options) -> dict:
     if options.data is None:
         raise ValueError("--data: say what to train on")
     config = config_of(options)
-    if options.devices < 1:
-        raise ValueError(f"--devices: wanted at least 1, got {options.devices}")
     name = options.recipe or ("finetune" if options.weights else "search-child")
     return {
         "config": config,

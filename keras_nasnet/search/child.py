@@ -87,7 +87,7 @@ def train_child(job, held_out: float, folder: Path) -> float:
     """Trains a child, or goes on with its training.
 
     Args:
-        job: `keras_nasnet.train.Job`, whose data `open_data` knows.
+        job: `keras_nasnet.job.Job`, whose data `open_data` knows.
         held_out: float in (0, 1), the share of the training images to validate with; the
             validation images of the data, if it has any, are left for the end of all.
         folder: path of the child's run folder.
@@ -97,9 +97,10 @@ def train_child(job, held_out: float, folder: Path) -> float:
     """
     import keras
 
+    from keras_nasnet.job import CONFIG
     from keras_nasnet.report import read_log
     from keras_nasnet.run import LOG
-    from keras_nasnet.train import CONFIG, train
+    from keras_nasnet.train import train
 
     keras.utils.clear_session()
     data = _data(job.data, held_out, job.seed)

@@ -4,7 +4,7 @@ import base64
 
 import numpy as np
 
-from keras_nasnet.check import check_integers
+from keras_nasnet.check import check_integers, is_number, shown
 from keras_nasnet.search.policy import Policy
 from keras_nasnet.search.predictor import Predictor, normal_scores
 from keras_nasnet.search.searcher import Searcher
@@ -79,12 +79,12 @@ class Controller(Searcher):
         check_integers(0, num_replayed=num_replayed, num_mutants=num_mutants)
         check_integers(2 if num_candidates > 1 else 0, num_starts=num_starts)
         for name, value in (("learning_rate", learning_rate), ("clip", clip)):
-            if not 0 < value < float("inf"):
-                raise ValueError(f"{name}: wanted > 0, got {value!r}")
-        if not 0 <= entropy_weight < float("inf"):
-            raise ValueError(f"entropy_weight: wanted >= 0, got {entropy_weight!r}")
-        if not 0 <= baseline_decay < 1:
-            raise ValueError(f"baseline_decay: wanted [0, 1), got {baseline_decay!r}")
+            if not is_number(value) or value <= 0:
+                raise ValueError(f"{name}: wanted > 0, got {shown(value)}")
+        if not is_number(entropy_weight) or entropy_weight < 0:
+            raise ValueError(f"entropy_weight: wanted >= 0, got {shown(entropy_weight)}")
+        if not is_number(baseline_decay) or not 0 <= baseline_decay < 1:
+            raise ValueError(f"baseline_decay: wanted [0, 1), got {shown(baseline_decay)}")
         self.learning_rate, self.batch_size, self.num_epochs = learning_rate, batch_size, num_epochs
         self.clip, self.entropy_weight = clip, entropy_weight
         self.baseline_decay, self.num_replayed = baseline_decay, num_replayed

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras_tuner
 
 from keras_nasnet.atomic import replace_text
+from keras_nasnet.check import check_integers, is_number, shown
 from keras_nasnet.search.searcher import Searcher
 
 # keras-tuner's names of what becomes of a trial.
@@ -45,14 +46,14 @@ class SearcherOracle(keras_tuner.Oracle):
     def __init__(
         self, searcher: Searcher, objective=None, max_trials=None, max_seconds=None, *, ended=None
     ):
-        if max_trials is not None and (type(max_trials) is not int or max_trials < 1):
-            raise ValueError(f"max_trials: wanted an integer of at least 1, got {max_trials!r}")
+        if max_trials is not None:
+            check_integers(1, max_trials=max_trials)
         if max_trials is None and max_seconds is None:
             raise ValueError("max_trials, max_seconds: wanted a limit, got neither")
         if isinstance(objective, list):
-            raise ValueError(f"objective: wanted one, got {objective!r}")
-        if max_seconds is not None and not max_seconds > 0:
-            raise ValueError(f"max_seconds: wanted > 0, got {max_seconds!r}")
+            raise ValueError(f"objective: wanted one, got {shown(objective)}")
+        if max_seconds is not None and not (is_number(max_seconds) and max_seconds > 0):
+            raise ValueError(f"max_seconds: wanted > 0, got {shown(max_seconds)}")
         hyperparameters = keras_tuner.HyperParameters()
         for name, count in searcher.decisions:
             hyperparameters.Choice(name, list(range(count)))

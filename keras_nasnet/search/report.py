@@ -48,7 +48,7 @@ def write_report(
 
     Args:
         folder: path of the search.
-        trials: rows of `trials.csv`, in the order they ended.
+        trials: rows of `trials.csv`, whose names are numbers.
         finalists: rows of `finalists.csv`, the best first; may be empty.
         searcher: `Searcher`, of whose first trials random search's expectation is made.
 
@@ -58,6 +58,7 @@ def write_report(
     import_optional("matplotlib", "search")
     pictures = folder / PICTURES
     pictures.mkdir(exist_ok=True)
+    trials = sorted(trials, key=_number)
     leaders = sorted(
         (row for row in trials if row["reward"] is not None), key=lambda row: -row["reward"]
     )
@@ -83,6 +84,11 @@ def write_report(
         "sections": "\n".join(sections),
     }
     replace_text(folder / REPORT, PAGE.format(**text))
+
+
+def _number(row) -> int:
+    """Of a trial: charts, tables and folders count alike."""
+    return int(row["trial"])
 
 
 def _summary(trials, leaders, searcher) -> str:
@@ -115,7 +121,7 @@ def expected_best(rewards, num_trials: int) -> np.ndarray:
 
 def _draw_progress(figure, trials, searcher):
     rewards = np.array([np.nan if row["reward"] is None else row["reward"] for row in trials])
-    numbers = np.arange(1, len(trials) + 1)
+    numbers = [_number(row) for row in trials]
     axes = figure.subplots()
     axes.plot(numbers, rewards, ".", color="#9db7d5", label="trials")
     if np.isfinite(rewards).any():
@@ -130,6 +136,7 @@ def _draw_progress(figure, trials, searcher):
         label = f"best expected of random search,\nfrom the {len(first)} random trials"
         axes.plot(numbers, expected_best(first, len(trials)), "--", color="#777777", label=label)
     axes.set(xlabel="trial", ylabel="reward")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     axes.legend()
 
@@ -154,7 +161,7 @@ def _draw_operations(figure, trials):
         for edge in (block.left, block.right)
     }
     operations = [op for op in OPERATIONS if op in tried]
-    numbers = np.arange(1, len(trials) + 1)
+    numbers = [_number(row) for row in trials]
     panels = figure.subplots(2, 1, sharex=True)
     colors = import_optional("matplotlib", "search").colormaps["tab20"].colors
     for axes, kind in zip(panels, ("normal", "reduction"), strict=True):
@@ -174,9 +181,10 @@ def _draw_operations(figure, trials):
         means = np.array([part.mean(0) for part in _recent(counts)])
         shares = means / means.sum(1, keepdims=True)
         axes.stackplot(numbers, shares.T, labels=operations, colors=colors)
-        axes.set(title=f"{kind} cell", ylim=(0, 1), xlim=(1, max(2, len(trials))))
+        axes.set(title=f"{kind} cell", ylim=(0, 1), xlim=(0, max(1, *numbers)))
         axes.set_ylabel(f"share of the last {RECENT}")
     panels[1].set_xlabel("trial")
+    panels[1].xaxis.get_major_locator().set_params(integer=True)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles[::-1], labels[::-1], loc="outside right center", fontsize=8)
 

@@ -14,9 +14,16 @@ from rich.table import Table
 
 from keras_nasnet.atomic import replace_text
 from keras_nasnet.catalog import network_of
-from keras_nasnet.check import check_integers
+from keras_nasnet.check import check_integers, check_size, shown
 from keras_nasnet.genotype import Genotype
-from keras_nasnet.plan import NASNetConfig, output_width
+from keras_nasnet.job import Job
+from keras_nasnet.plan import (
+    MAX_FILTERS,
+    MAX_INPUT_SIZE,
+    MIN_INPUT_SIZE,
+    NASNetConfig,
+    output_width,
+)
 from keras_nasnet.recipe import Recipe, recipe
 from keras_nasnet.report import read_rows, write_rows
 from keras_nasnet.run import MODEL
@@ -26,9 +33,8 @@ from keras_nasnet.search.oracle import SearcherOracle
 from keras_nasnet.search.progress import SearchProgress, console, score_text
 from keras_nasnet.search.report import write_report
 from keras_nasnet.search.space import SearchSpace
-from keras_nasnet.search.workers import LOOPBACK, workers
+from keras_nasnet.search.workers import LOOPBACK, MAX_WORKERS, workers
 from keras_nasnet.summary import summarize
-from keras_nasnet.train import Job
 
 HELD_OUT = 0.1  # 5,000 of CIFAR-10's 50,000 images, appendix A
 TRIALS, BEST, FINALISTS = "trials.csv", "best.json", "finalists.csv"
@@ -53,7 +59,7 @@ class NASNetTuner(BaseTuner):
         max_trials, max_seconds: as in `SearcherOracle`.
         objective: as in `SearcherOracle`. Default `"val_accuracy"`, which is what the trials here
             report: the greatest of an epoch on a tenth of the training images.
-        num_cells: int >= 1, normal cells in each of a child's three stages. Default 2.
+        num_cells: int from 1 to 1,000, normal cells in each of a child's three stages. Default 2.
         filters: int >= 1, of a child's first stage. Default 32.
         recipe: `Recipe`; `"search-child"` by default.
         size: `(height, width)` of the children's images. Default 32 x 32.
@@ -89,13 +95,15 @@ class NASNetTuner(BaseTuner):
         if isinstance(searcher, str):
             if searcher not in SEARCHERS:
                 raise ValueError(
-                    f"searcher: {searcher!r} is not known; allowed are {', '.join(SEARCHERS)}"
+                    f"searcher: {shown(searcher)} is not known; allowed are {', '.join(SEARCHERS)}"
                 )
             searcher = SEARCHERS[searcher](self.space, seed)
         if objective == "val_accuracy":
             objective = keras_tuner.Objective(objective, "max")
+        check_integers(1, MAX_FILTERS, filters=filters)
         self.num_cells, self.filters, self.recipe = num_cells, filters, recipe
-        self.size, self.seed = tuple(size), seed
+        self.size = check_size(size, MIN_INPUT_SIZE, MAX_INPUT_SIZE)
+        self.seed = seed
         self._children = Children()
         self.child(self.space.decode([0] * len(self.space)))  # so that mistakes are told now
         self._progress = None
@@ -127,17 +135,17 @@ class NASNetTuner(BaseTuner):
         Args:
             data: str, as in `keras_nasnet.data.open_data`. Its validation images are not looked
                 at. Images that cannot be decoded are left out, and logged when a search begins.
-            num_workers: int >= 1, default 1: how many trials run at once. More are processes of
-                keras-tuner's chief and workers; each has its share of the cores.
+            num_workers: int from 1 to 1,024, default 1: how many trials run at once. More are
+                processes of keras-tuner's chief and workers; each has its share of the cores.
             address: str, that the chief listens on. Default `"127.0.0.1"`. What listens has no
                 authentication.
             arguments: for a `run_trial` of a subclass.
 
         Raises:
-            ValueError: if `num_workers` is below 1.
+            ValueError: if `num_workers` is out of range.
             RuntimeError: if workers die before they begin a trial.
         """
-        check_integers(1, num_workers=num_workers)
+        check_integers(1, MAX_WORKERS, num_workers=num_workers)
         if data is not None:
             arguments["data"] = data
         if self._is_worker():  # of a chief elsewhere

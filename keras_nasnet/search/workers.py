@@ -17,6 +17,7 @@ from keras_nasnet.optional import import_optional
 from keras_nasnet.search.child import die_with
 
 LOOPBACK, EVERYWHERE = "127.0.0.1", "0.0.0.0"
+MAX_WORKERS = 1_024  # more than a machine has cores
 MAX_DEATHS = 3  # of workers by one trial, which fails then
 POLL_S = 0.2
 CAN_PIN = hasattr(os, "sched_setaffinity")

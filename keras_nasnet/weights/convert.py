@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from keras_nasnet.atomic import replace_file, replace_text
+from keras_nasnet.atomic import check_place, replace_file, replace_text
 from keras_nasnet.catalog import MODELS
 from keras_nasnet.layers.variable import skip_initialization
 from keras_nasnet.network import AUXILIARY, build
@@ -103,9 +103,11 @@ def convert(source, out, config: NASNetConfig | None = None, raw=False, licence=
     Raises:
         FileNotFoundError, ConnectionError: as `load_weights` does.
         ValueError: if the file does not fit, or `out` has another ending; nothing is written.
+        NotWrittenError: if it cannot be written there.
     """
     out = Path(out)
     save = _writer(out)
+    check_place(out)
     path = locate(source)
     contents = contents_of(path)
     try:
