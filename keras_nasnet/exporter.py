@@ -14,6 +14,7 @@ import numpy as np
 
 from keras_nasnet.atomic import check_place, replace_file, replace_folder
 from keras_nasnet.batches import normalize
+from keras_nasnet.check import check_integers, check_member
 from keras_nasnet.fusion import PRECISIONS as FUSED_PRECISIONS
 from keras_nasnet.fusion import fuse as fuse_model
 from keras_nasnet.optional import import_optional
@@ -87,8 +88,7 @@ def export(
     target = check_target(path, format, precision, fuse, overwrite)
     if image_dtype not in ("float32", "uint8"):
         raise ValueError(f"image_dtype: {image_dtype!r}; allowed are float32 and uint8")
-    if type(top_k) is not int or top_k < 1:
-        raise ValueError(f"top_k: wanted an integer of at least 1, got {top_k!r}")
+    check_integers(1, top_k=top_k)
     classifier = Classifier(model, class_names, size, normalization)
     representative_data = _representative(representative_data, precision, classifier.size)
     images = np.random.default_rng(0).integers(0, 256, (NUM_CHECKED, *classifier.size, 3), "uint8")
@@ -114,8 +114,7 @@ def export(
 
 def check_target(path, format, precision, fuse, overwrite) -> ModuleType:
     """The module of a format, if `export` could write to `path` with these arguments."""
-    if format not in FORMATS:
-        raise ValueError(f"format: {format!r} is not known; allowed are {', '.join(FORMATS)}")
+    check_member("format", format, FORMATS)
     target = FORMATS[format]
     # What a SavedModel computes in is what `fuse` makes of the network.
     allowed = target.PRECISIONS if fuse or format != "tf_saved_model" else ("float32",)

@@ -5,6 +5,7 @@ from functools import cache
 import keras
 from keras import layers
 
+from keras_nasnet.check import check_member
 from keras_nasnet.layers import Cell, ConvolutionUnit, FusedCell
 from keras_nasnet.layers.auxiliary import AuxiliaryModel
 from keras_nasnet.layers.fused import FusedModel, fold
@@ -33,10 +34,7 @@ def fuse(model, precision="float32") -> keras.Model:
     Raises:
         ValueError: if `model` has no cell of this package, or the precision is not known.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(
-            f"precision: {precision!r} is not known; allowed are {', '.join(PRECISIONS)}"
-        )
+    check_member("precision", precision, PRECISIONS)
     if not _has_cells(model):
         raise ValueError(
             "model: wanted a NASNet of this package, a functional model of its cells that is not "

@@ -51,10 +51,9 @@ class Classifier:
         if len(class_names) != classes:
             raise ValueError(f"{len(class_names)} class names for {classes} classes")
         size = size or model.input_shape[1:3]
-        self.size = tuple(size) if isinstance(size, list) else size
-        if None in self.size:
+        if size == (None, None):
             raise ValueError("the model takes images of any size: say which to resize them to")
-        check_size(self.size, 1, MAX_INPUT_SIZE)
+        self.size = check_size(size, 1, MAX_INPUT_SIZE)
         self.model = model
         self.class_names = list(class_names)
         self.normalization = normalization

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_nasnet.check import check_member, is_number, shown
 from keras_nasnet.layers.normalization import register
 from keras_nasnet.plan import DROP_PATH_SCHEDULES
 
@@ -73,12 +74,9 @@ class ScheduledDropPath(keras.layers.Layer):
         self, rate, depth_ratio=1.0, num_steps=None, schedule="linear", seed=None, **kwargs
     ):
         super().__init__(**kwargs)
-        if schedule not in DROP_PATH_SCHEDULES:
-            raise ValueError(
-                f"schedule: {schedule!r} is not known; allowed are {', '.join(DROP_PATH_SCHEDULES)}"
-            )
-        if not 0 <= rate < 1:
-            raise ValueError(f"rate: wanted [0, 1), got {rate!r}")
+        check_member("schedule", schedule, DROP_PATH_SCHEDULES)
+        if not is_number(rate) or not 0 <= rate < 1:
+            raise ValueError(f"rate: wanted [0, 1), got {shown(rate)}")
         if not 0 < depth_ratio <= 1:
             raise ValueError(f"depth_ratio: wanted (0, 1], got {depth_ratio!r}")
         if num_steps is None and "step" in DROP_PATH_SCHEDULES[schedule]:

@@ -9,6 +9,7 @@ import keras
 from keras import layers, ops
 
 from keras_nasnet import operation
+from keras_nasnet.check import shown
 from keras_nasnet.device import is_mirrored
 from keras_nasnet.layers.composite import Composite
 from keras_nasnet.layers.convolution import (
@@ -290,7 +291,7 @@ class Operation(_Unit):
         super().__init__(filters, **kwargs)
         allowed = (*operation.OPERATIONS, *operation.NORMALIZATIONS, *operation.ADJUSTMENTS)
         if op not in allowed:
-            raise ValueError(f"unknown operation {op!r}; allowed are {', '.join(allowed)}")
+            raise ValueError(f"unknown operation {shown(op)}; allowed are {', '.join(allowed)}")
         self.op = op
         self.strides = strides
         self.pool_padding = pool_padding

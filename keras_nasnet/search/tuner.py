@@ -14,7 +14,7 @@ from rich.table import Table
 
 from keras_nasnet.atomic import replace_text
 from keras_nasnet.catalog import network_of
-from keras_nasnet.check import check_integers, check_size, shown
+from keras_nasnet.check import check_integers, check_member, check_size
 from keras_nasnet.genotype import Genotype
 from keras_nasnet.job import Job
 from keras_nasnet.plan import (
@@ -93,10 +93,7 @@ class NASNetTuner(BaseTuner):
     ):
         self.space = space or SearchSpace()
         if isinstance(searcher, str):
-            if searcher not in SEARCHERS:
-                raise ValueError(
-                    f"searcher: {shown(searcher)} is not known; allowed are {', '.join(SEARCHERS)}"
-                )
+            check_member("searcher", searcher, SEARCHERS)
             searcher = SEARCHERS[searcher](self.space, seed)
         if objective == "val_accuracy":
             objective = keras_tuner.Objective(objective, "max")
