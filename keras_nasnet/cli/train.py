@@ -83,7 +83,7 @@ def run(options) -> int:
     choose_backend()
     from keras_nasnet.data import open_data
     from keras_nasnet.inspection import find_duplicates
-    from keras_nasnet.train import Job
+    from keras_nasnet.job import Job
 
     job = Job.of_run(folder) if resume else Job(**new_job)
     data = open_data(job.data, job.seed)
