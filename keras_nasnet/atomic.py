@@ -50,7 +50,7 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
         raise NotWrittenError(f"{path} cannot be written: it is a folder")
     beside = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        with _told(path):
+        with told_of(path):
             write(beside)
             with beside.open("rb+") as file:
                 os.fsync(file.fileno())
@@ -73,7 +73,7 @@ def replace_folder(path: Path, write: Callable[[Path], Any]) -> None:
     beside = path.with_name(f".{os.getpid()}.{path.name}")
     old = beside.with_name(f"{beside.name}.old")
     try:
-        with _told(path):
+        with told_of(path):
             write(beside)
             for file in beside.rglob("*"):
                 if file.is_file():
@@ -88,8 +88,16 @@ def replace_folder(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """What goes wrong is told of `path`, not of the name that is written to."""
+def told_of(path: Path, replaces: bool = True) -> Iterator[None]:
+    """What goes wrong in writing is told of `path`, not of the name that is written to.
+
+    Args:
+        path: of the file or folder.
+        replaces: bool, default True. Whether it is written beside, and there is as it was.
+
+    Raises:
+        NotWrittenError: for an `OSError`, and for a full disk by whatever error.
+    """
     try:
         yield
     except Exception as error:
@@ -100,5 +108,5 @@ def _told(path: Path) -> Iterator[None]:
             raise
         reason = os.strerror(number) if number else str(error)
         hint = "; make room there" if number in FULL else ""
-        kept = ". What was there before is whole." if path.exists() else ""
+        kept = ". What was there before is whole." if replaces and path.exists() else ""
         raise NotWrittenError(f"{path} could not be written: {reason}{hint}{kept}") from error

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_nasnet.atomic import replace_file
+from keras_nasnet.atomic import replace_file, told_of
 
 
 class Log:
@@ -30,7 +30,9 @@ class Log:
         except ModuleNotFoundError:
             return
         purge_step = self.rows[-1]["step"] + 1 if self.rows else 0
-        self._writer = SummaryWriter(str(run / tensorboard_name), purge_step=purge_step)
+        self._folder = run / tensorboard_name
+        with told_of(self._folder, replaces=False):
+            self._writer = SummaryWriter(str(self._folder), purge_step=purge_step)
 
     def add(self, row: dict[str, Any]) -> None:
         """Adds an epoch's row; `step` and `epoch` are among its keys."""
@@ -40,12 +42,14 @@ class Log:
             for key, value in self.rows[-1].items():
                 if key not in ("epoch", "step"):
                     self._writer.add_scalar(key, value, row["step"])
-            self._writer.flush()
+            with told_of(self._folder, replaces=False):
+                self._writer.flush()
 
     def close(self) -> None:
         """Ends the thread that writes TensorBoard's logs."""
         if self._writer is not None:
-            self._writer.close()
+            with told_of(self._folder, replaces=False):
+                self._writer.close()
 
     def best(self, key: str) -> float:
         """The greatest value of a column, -1 if there are no rows."""
