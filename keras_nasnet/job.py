@@ -124,6 +124,15 @@ def read_config(run: Path, required: Iterable[str] = ()) -> dict[str, Any]:
     return config
 
 
+def is_run_file(model: Path) -> bool:
+    """Whether a model file lies beside the `config.json` of a run: one with names of classes."""
+    path = model.with_name(CONFIG)
+    if not path.is_file():
+        return False
+    with within(str(path)):
+        return "class_names" in read_json(path, MAX_JSON)
+
+
 def _are(kind: type, values: Any) -> bool:
     return isinstance(values, list) and all(isinstance(value, kind) for value in values)
 

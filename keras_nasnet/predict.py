@@ -12,7 +12,7 @@ from keras_nasnet.catalog import MODELS
 from keras_nasnet.check import check_size
 from keras_nasnet.image import UnreadableImageError, load_image
 from keras_nasnet.imagenet import imagenet_classes
-from keras_nasnet.job import CONFIG, read_config
+from keras_nasnet.job import CONFIG, is_run_file, read_config
 from keras_nasnet.network import CLASSIFIER
 from keras_nasnet.plan import MAX_INPUT_SIZE
 from keras_nasnet.run import MODEL
@@ -63,8 +63,8 @@ class Classifier:
         """Loads a model for images.
 
         Args:
-            source: path of a run folder or a `.keras` file, beside which a `config.json` is taken
-                as that of its run, or a name of `list_models()`.
+            source: path of a run folder or a `.keras` file, beside which a `config.json` with
+                `class_names` is taken as that of its run, or a name of `list_models()`.
             size: as in `Classifier`; by default that of the run.
             weights: of a name, as in `NASNet`: `"imagenet"` (default), which are downloaded, the
                 path of a file, or None for random ones.
@@ -80,7 +80,8 @@ class Classifier:
             raise ValueError(
                 f"{source} is no run folder, no .keras file and none of {', '.join(MODELS)}"
             )
-        config = read_config(file.parent) if (file.parent / CONFIG).is_file() else {}
+        has_config = path.is_dir() and (path / CONFIG).is_file()
+        config = read_config(file.parent) if has_config or is_run_file(file) else {}
         size = size or config.get("size")
         try:
             model = keras.saving.load_model(file, compile=False)

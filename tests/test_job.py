@@ -6,7 +6,7 @@ import pytest
 
 from keras_nasnet import job as job_module
 from keras_nasnet.catalog import NASNET_A, network_of
-from keras_nasnet.job import CONFIG, Job, read_config
+from keras_nasnet.job import CONFIG, Job, is_run_file, read_config
 from keras_nasnet.recipe import recipe
 
 JOB = Job(network_of(NASNET_A, "cifar"), recipe("cifar10"), "photos", (32, 40), 3, "a.h5", 2)
@@ -92,3 +92,12 @@ def test_what_is_no_configuration_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(job_module, "MAX_JSON", 100)
     with pytest.raises(ValueError, match="at most 100 characters"):
         Job.of_run(written(tmp_path, whole()))
+
+
+def test_the_configuration_of_another_program_is_not_taken_for_a_runs(tmp_path):
+    model = tmp_path / "model.keras"
+    assert not is_run_file(model)
+    written(tmp_path, {"module": "keras", "config": {}})
+    assert not is_run_file(model)
+    written(tmp_path, whole())
+    assert is_run_file(model)
