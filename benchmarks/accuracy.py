@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_nasnet.catalog import NASNET_A, network_of
-from keras_nasnet.data import Source, open_data
-from keras_nasnet.recipe import recipe
-from keras_nasnet.report import read_log
-from keras_nasnet.train import Job, train
+from keras_nasnet.cells.catalog import NASNET_A, network_of
+from keras_nasnet.data.source import Source, open_data
+from keras_nasnet.training.log import read_log
+from keras_nasnet.training.recipes import recipe
+from keras_nasnet.training.trainer import Job, train
 
 
 def classes_of(source: Source, labels) -> Source:

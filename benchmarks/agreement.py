@@ -15,9 +15,9 @@ import keras
 import numpy as np
 
 import keras_nasnet
-from keras_nasnet.catalog import GENOTYPES
-from keras_nasnet.genotype import COMBINERS
-from keras_nasnet.plan import output_width
+from keras_nasnet.cells.catalog import GENOTYPES
+from keras_nasnet.cells.genotype import COMBINERS
+from keras_nasnet.cells.plan import output_width
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import reference

@@ -42,8 +42,8 @@ def peak_mib(who=resource.RUSAGE_SELF):
 
 def search(num_children):
     """Prints how the peak memory of a search grows while it trains children on the digits."""
-    from keras_nasnet.recipe import recipe
     from keras_nasnet.search import NASNetTuner, SearchSpace
+    from keras_nasnet.training.recipes import recipe
 
     class Measured(NASNetTuner):
         def _trial_ended(self, trial):

@@ -19,8 +19,8 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 import keras_nasnet
-from keras_nasnet.catalog import MODELS
-from keras_nasnet.summary import summarize
+from keras_nasnet.cells.catalog import MODELS
+from keras_nasnet.cells.summary import summarize
 
 KINDS = {
     "depthwise": ("Depthwise",),

@@ -29,23 +29,23 @@ __all__ = sorted((*_HOME, *_SUBPACKAGES))
 
 if TYPE_CHECKING:
     from keras_nasnet import search as search
-    from keras_nasnet.catalog import AMOEBANET_A as AMOEBANET_A
-    from keras_nasnet.catalog import ENAS as ENAS
-    from keras_nasnet.catalog import NASNET_A as NASNET_A
-    from keras_nasnet.catalog import PNASNET_5 as PNASNET_5
-    from keras_nasnet.exporter import export as export
-    from keras_nasnet.fusion import fuse as fuse
-    from keras_nasnet.genotype import Block as Block
-    from keras_nasnet.genotype import CellSpec as CellSpec
-    from keras_nasnet.genotype import Edge as Edge
-    from keras_nasnet.genotype import Genotype as Genotype
-    from keras_nasnet.imagenet import decode_predictions as decode_predictions
-    from keras_nasnet.imagenet import preprocess_input as preprocess_input
+    from keras_nasnet.cells.catalog import AMOEBANET_A as AMOEBANET_A
+    from keras_nasnet.cells.catalog import ENAS as ENAS
+    from keras_nasnet.cells.catalog import NASNET_A as NASNET_A
+    from keras_nasnet.cells.catalog import PNASNET_5 as PNASNET_5
+    from keras_nasnet.cells.genotype import Block as Block
+    from keras_nasnet.cells.genotype import CellSpec as CellSpec
+    from keras_nasnet.cells.genotype import Edge as Edge
+    from keras_nasnet.cells.genotype import Genotype as Genotype
+    from keras_nasnet.data.imagenet import decode_predictions as decode_predictions
+    from keras_nasnet.data.imagenet import preprocess_input as preprocess_input
+    from keras_nasnet.inference.exporter import export as export
     from keras_nasnet.layers import Cell as Cell
     from keras_nasnet.layers import ScheduledDropPath as ScheduledDropPath
     from keras_nasnet.layers import feature_pyramid as feature_pyramid
-    from keras_nasnet.network import reset_classifier as reset_classifier
-    from keras_nasnet.network import unfreeze as unfreeze
+    from keras_nasnet.layers.fusion import fuse as fuse
+    from keras_nasnet.layers.network import reset_classifier as reset_classifier
+    from keras_nasnet.layers.network import unfreeze as unfreeze
     from keras_nasnet.relatives import AmoebaNetA as AmoebaNetA
     from keras_nasnet.relatives import ENASMicro as ENASMicro
     from keras_nasnet.relatives import PNASNetLarge as PNASNetLarge

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_nasnet.catalog import MODELS
+from keras_nasnet.cells.catalog import MODELS
 from keras_nasnet.zoo import build_model, names_mistakes
 
 

@@ -7,12 +7,12 @@ from inspect import signature
 
 import keras
 
-from keras_nasnet.catalog import MODELS, network_of
+from keras_nasnet.cells.catalog import MODELS, network_of
+from keras_nasnet.cells.genotype import Genotype
+from keras_nasnet.cells.plan import MAX_CLASSES, NASNetConfig
 from keras_nasnet.check import check_integers, did_you_mean, is_number, shown
-from keras_nasnet.genotype import Genotype
+from keras_nasnet.layers.network import build, image_of
 from keras_nasnet.layers.variable import skip_initialization
-from keras_nasnet.network import build, image_of
-from keras_nasnet.plan import MAX_CLASSES, NASNetConfig
 from keras_nasnet.weights.download import fetch
 from keras_nasnet.weights.load import load_weights
 from keras_nasnet.weights.location import locate

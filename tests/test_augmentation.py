@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from keras_nasnet.augmentation import Augmentation, resized_crop
-from keras_nasnet.recipe import AUGMENTATIONS
+from keras_nasnet.data.augmentation import Augmentation, resized_crop
+from keras_nasnet.training.recipes import AUGMENTATIONS
 
 every_backend = pytest.mark.every_backend
 

@@ -10,9 +10,10 @@ import pytest
 from conftest import one_block, randomize
 from rich.console import Console
 
-from keras_nasnet import benchmark, cli
-from keras_nasnet.benchmark import KERAS, Route
+from keras_nasnet import cli
 from keras_nasnet.cli.benchmark import table_of
+from keras_nasnet.inference import benchmark
+from keras_nasnet.inference.benchmark import KERAS, Route
 
 
 def test_a_row_for_each_runtime_precision_and_batch(capsys, tmp_path):
@@ -84,7 +85,7 @@ def test_mistakes(capsys, arguments, message):
 
 
 def test_the_measured_process_imports_no_backend():
-    code = "import sys, keras_nasnet.benchmark; print(*sys.modules)"
+    code = "import sys, keras_nasnet.inference.benchmark; print(*sys.modules)"
     modules = subprocess.run(
         [sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=True
     ).stdout.split()

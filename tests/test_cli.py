@@ -12,7 +12,7 @@ from test_data import encoded, write_folder
 from test_genotype import random_genotype
 
 from keras_nasnet import cli
-from keras_nasnet.catalog import NASNET_A
+from keras_nasnet.cells.catalog import NASNET_A
 
 
 def run(capsys, *arguments):
@@ -211,7 +211,9 @@ def test_an_edited_run_is_refused_by_name(capsys, tmp_path):
 def test_random_weights_are_told(capsys, tmp_path, monkeypatch):
     image = tmp_path / "grey.png"
     image.write_bytes(encoded("L").read())
-    monkeypatch.setattr("keras_nasnet.predict.build_model", lambda *_, weights: one_block())
+    monkeypatch.setattr(
+        "keras_nasnet.inference.classifier.build_model", lambda *_, weights: one_block()
+    )
     status, out, err = run(capsys, "predict", "NASNetCIFAR", image, "--weights", "none")
     assert status == 0
     assert err == (

@@ -12,8 +12,8 @@ from test_cli import run
 from test_data import encoded
 
 import keras_nasnet
-from keras_nasnet.catalog import MODELS
-from keras_nasnet.predict import Classifier
+from keras_nasnet.cells.catalog import MODELS
+from keras_nasnet.inference.classifier import Classifier
 from keras_nasnet.weights.manifest import WEIGHTS
 
 NETWORK = ["--model", "NASNET_A", "--num-cells", "1", "--penultimate-filters", "96"]

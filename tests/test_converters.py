@@ -33,9 +33,9 @@ from weight_files import attempt
 
 import keras_nasnet
 from keras_nasnet import NASNET_A
-from keras_nasnet.catalog import PNASNET_5
-from keras_nasnet.network import build
-from keras_nasnet.plan import NASNetConfig
+from keras_nasnet.cells.catalog import PNASNET_5
+from keras_nasnet.cells.plan import NASNetConfig
+from keras_nasnet.layers.network import build
 
 needs_timm = pytest.mark.skipif(find_spec("timm") is None, reason="timm is not installed")
 every_backend = pytest.mark.every_backend

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from keras_nasnet.augmentation import resized_crop
-from keras_nasnet.batches import Batches, measure
-from keras_nasnet.data import Source, open_data
-from keras_nasnet.image import UnreadableImageError, load_image
+from keras_nasnet.data.augmentation import resized_crop
+from keras_nasnet.data.batches import Batches, measure
+from keras_nasnet.data.image import UnreadableImageError, load_image
+from keras_nasnet.data.source import Source, open_data
 
 RED = (200, 40, 30)
 
@@ -105,7 +105,7 @@ def png(width, height, bits, kind):
 PEAK = r"""
 import re, sys
 from pathlib import Path
-from keras_nasnet.image import UnreadableImageError, load_image
+from keras_nasnet.data.image import UnreadableImageError, load_image
 # `resource.getrusage` begins with the peak of the parent process.
 peak = lambda: 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
 before = peak()

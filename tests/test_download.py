@@ -10,7 +10,7 @@ from weight_files import fetch_at_once, kill_downloads, serve, write_files
 
 import keras_nasnet
 from keras_nasnet import zoo
-from keras_nasnet.catalog import NASNET_A, network_of
+from keras_nasnet.cells.catalog import NASNET_A, network_of
 from keras_nasnet.weights import download
 from keras_nasnet.weights.manifest import PUBLISHED, PublishedFile
 

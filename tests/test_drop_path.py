@@ -7,8 +7,8 @@ from conftest import assert_same_weights, images, one_block, randomize, weights_
 
 import keras_nasnet
 from keras_nasnet import NASNET_A, Cell, ScheduledDropPath
-from keras_nasnet.catalog import MODELS
-from keras_nasnet.plan import DROP_PATH_SCHEDULES, plan
+from keras_nasnet.cells.catalog import MODELS
+from keras_nasnet.cells.plan import DROP_PATH_SCHEDULES, plan
 
 every_backend = pytest.mark.every_backend
 

@@ -15,9 +15,9 @@ from test_data import write_folder
 
 import keras_nasnet
 from keras_nasnet import benchmark, cli, exporter
-from keras_nasnet.batches import normalize
-from keras_nasnet.benchmark import KERAS, Route
-from keras_nasnet.serving import FORMATS
+from keras_nasnet.data.batches import normalize
+from keras_nasnet.inference.benchmark import KERAS, Route
+from keras_nasnet.inference.formats import FORMATS
 
 NAMES = [f"class {i}" for i in range(10)]
 IMAGES = np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3), "uint8")
@@ -210,7 +210,7 @@ def test_a_kill_leaves_nothing_at_the_target(tmp_path):
 import os, signal
 import keras_nasnet
 from conftest import one_block
-from keras_nasnet.serving import FORMATS
+from keras_nasnet.inference.formats import FORMATS
 FORMATS[{name!r}].load = lambda path: os.kill(os.getpid(), signal.SIGKILL)
 keras_nasnet.export(one_block(), {str(tmp_path / "exported")!r}, {name!r})
 """

@@ -7,8 +7,8 @@ import shutil
 import pytest
 from test_data import write_folder
 
-from keras_nasnet.data import open_data
-from keras_nasnet.inspection import find_duplicates, read_all
+from keras_nasnet.data.inspection import find_duplicates, read_all
+from keras_nasnet.data.source import open_data
 
 
 def opened(folder):

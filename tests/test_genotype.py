@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from keras_nasnet.catalog import NASNET_A
-from keras_nasnet.genotype import (
+from keras_nasnet.cells.catalog import NASNET_A
+from keras_nasnet.cells.genotype import (
     COMBINERS,
     MAX_BLOCKS,
     MAX_JSON,
@@ -18,7 +18,7 @@ from keras_nasnet.genotype import (
     loose_ends,
     walk,
 )
-from keras_nasnet.operation import OPERATIONS
+from keras_nasnet.cells.operation import OPERATIONS
 
 
 def random_genotype(seed):

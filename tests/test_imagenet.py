@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_nasnet import decode_predictions, preprocess_input
-from keras_nasnet.imagenet import imagenet_classes
+from keras_nasnet.data.imagenet import imagenet_classes
 
 pytestmark = pytest.mark.every_backend
 

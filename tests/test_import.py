@@ -41,11 +41,11 @@ def test_jax_does_not_import_tensorflow(tmp_path):
     code = f"""
 import keras_nasnet
 from conftest import ONE_BLOCK
-from keras_nasnet.catalog import network_of
-from keras_nasnet.data import open_data
-from keras_nasnet.predict import Classifier
-from keras_nasnet.recipe import recipe
-from keras_nasnet.train import Job, make_model, train
+from keras_nasnet.cells.catalog import network_of
+from keras_nasnet.data.source import open_data
+from keras_nasnet.inference.classifier import Classifier
+from keras_nasnet.training.recipes import recipe
+from keras_nasnet.training.trainer import Job, make_model, train
 data = [source.first(16) for source in open_data("digits")]
 config = network_of(ONE_BLOCK, "cifar", num_cells=1, penultimate_filters=32)
 job = Job(config, recipe("search-child", epochs=1, batch_size=8), "digits", (32, 32))

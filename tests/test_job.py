@@ -5,9 +5,9 @@ import json
 import pytest
 
 from keras_nasnet import job as job_module
-from keras_nasnet.catalog import NASNET_A, network_of
-from keras_nasnet.job import CONFIG, Job, is_run_file, read_config
-from keras_nasnet.recipe import recipe
+from keras_nasnet.cells.catalog import NASNET_A, network_of
+from keras_nasnet.training.job import CONFIG, Job, is_run_file, read_config
+from keras_nasnet.training.recipes import recipe
 
 JOB = Job(network_of(NASNET_A, "cifar"), recipe("cifar10"), "photos", (32, 40), 3, "a.h5", 2)
 OF_DATA = {"class_names": ["cat", "dog"], "normalization": [[0.0, 0.1, 0.2], [1.0, 0.5, 2]]}

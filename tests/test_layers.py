@@ -8,11 +8,11 @@ import pytest
 import reference
 from conftest import images, randomize, relative_difference, weights_of
 
-from keras_nasnet.genotype import Block, CellSpec, Edge, loose_ends
+from keras_nasnet.cells.genotype import Block, CellSpec, Edge, loose_ends
+from keras_nasnet.cells.operation import OPERATIONS
 from keras_nasnet.layers import Cell, ConvolutionUnit, FactorizedReduction, Operation, Pool
 from keras_nasnet.layers.convolution import convolve_depthwise
 from keras_nasnet.layers.normalization import BatchNormalization
-from keras_nasnet.operation import OPERATIONS
 
 pytestmark = pytest.mark.every_backend
 

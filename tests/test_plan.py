@@ -6,11 +6,11 @@ import pytest
 from conftest import images, outputs, randomize, relative_difference
 from test_genotype import random_genotype
 
-from keras_nasnet.catalog import AMOEBANET_A, ENAS, MODELS, NASNET_A, PNASNET_5, network_of
-from keras_nasnet.network import build
-from keras_nasnet.operation import Pool, operation_steps
-from keras_nasnet.plan import NASNetConfig, plan
-from keras_nasnet.summary import summarize
+from keras_nasnet.cells.catalog import AMOEBANET_A, ENAS, MODELS, NASNET_A, PNASNET_5, network_of
+from keras_nasnet.cells.operation import PoolStep, operation_steps
+from keras_nasnet.cells.plan import NASNetConfig, plan
+from keras_nasnet.cells.summary import summarize
+from keras_nasnet.layers.network import build
 
 STEMS = ("imagenet", "cifar")
 RELATIVES = (PNASNET_5, AMOEBANET_A, ENAS)
@@ -42,7 +42,7 @@ def trainable(config):
         for step in operation_steps(
             stage.op, stage.channels, placement.layout.filters, stage.strides
         )
-        if not isinstance(step, Pool)
+        if not isinstance(step, PoolStep)
     ]
     return params - 2 * (config.stem_filters + sum(stages))
 

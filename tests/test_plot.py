@@ -8,11 +8,11 @@ from PIL import Image
 from test_genotype import random_genotype
 
 from keras_nasnet.atomic import NotWrittenError
-from keras_nasnet.catalog import GENOTYPES as PUBLISHED
-from keras_nasnet.catalog import NASNET_A
-from keras_nasnet.genotype import COMBINERS
-from keras_nasnet.operation import OPERATIONS
-from keras_nasnet.plot import HEIGHT, LABELS, WIDTH, _lines, _picture, plot_genotype
+from keras_nasnet.cells.catalog import GENOTYPES as PUBLISHED
+from keras_nasnet.cells.catalog import NASNET_A
+from keras_nasnet.cells.genotype import COMBINERS
+from keras_nasnet.cells.operation import OPERATIONS
+from keras_nasnet.cells.plot import HEIGHT, LABELS, WIDTH, _lines, _picture, plot_genotype
 from keras_nasnet.search import RandomSearcher, SearchSpace
 
 

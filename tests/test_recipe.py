@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from keras_nasnet.recipe import RECIPES, Recipe, recipe
+from keras_nasnet.training.recipes import RECIPES, Recipe, recipe
 
 
 @pytest.mark.parametrize("name", RECIPES)

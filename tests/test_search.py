@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from test_genotype import random_genotype
 
-from keras_nasnet.catalog import NASNET_A
-from keras_nasnet.genotype import COMBINERS
-from keras_nasnet.operation import OPERATIONS
+from keras_nasnet.cells.catalog import NASNET_A
+from keras_nasnet.cells.genotype import COMBINERS
+from keras_nasnet.cells.operation import OPERATIONS
 from keras_nasnet.search import (
     PUBLISHED,
     Controller,
@@ -21,8 +21,14 @@ from keras_nasnet.search import (
     RegularizedEvolution,
     SearchSpace,
 )
-from keras_nasnet.search.policy import NUM_UNITS, Policy
-from keras_nasnet.search.predictor import DECAYS, NOISES, GaussianProcess, likeliest, normal_scores
+from keras_nasnet.search.searchers.policy import NUM_UNITS, Policy
+from keras_nasnet.search.searchers.predictor import (
+    DECAYS,
+    NOISES,
+    GaussianProcess,
+    likeliest,
+    normal_scores,
+)
 
 SEARCHERS = [RandomSearcher, RegularizedEvolution, LocalSearch, PredictorSearcher, Controller]
 DECISIONS = [("first", 4), ("second", 3), ("third", 1), ("fourth", 5), ("fifth", 4)]

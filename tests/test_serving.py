@@ -12,8 +12,8 @@ from conftest import one_block, randomize, relative_difference
 from PIL import Image
 
 import keras_nasnet
-from keras_nasnet.image import load_image
-from keras_nasnet.serving import servable
+from keras_nasnet.data.image import load_image
+from keras_nasnet.inference.formats import servable
 
 tf = pytest.importorskip("tensorflow", reason="tensorflow is not installed")
 

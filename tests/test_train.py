@@ -16,14 +16,14 @@ import pytest
 from conftest import assert_same_weights, weights_of
 
 from keras_nasnet import Block, CellSpec, Edge, Genotype
-from keras_nasnet import train as training
 from keras_nasnet.atomic import NotWrittenError
-from keras_nasnet.catalog import network_of
-from keras_nasnet.checkpoint import load_checkpoint, save_checkpoint
-from keras_nasnet.data import Source
-from keras_nasnet.recipe import recipe
-from keras_nasnet.run import CHECKPOINT, LOG, MODEL, Run, StoppedError
-from keras_nasnet.train import Job, compile_model, make_model
+from keras_nasnet.cells.catalog import network_of
+from keras_nasnet.data.source import Source
+from keras_nasnet.training import trainer as training
+from keras_nasnet.training.callback import CHECKPOINT, LOG, MODEL, RunCallback, StoppedError
+from keras_nasnet.training.checkpoint import load_checkpoint, save_checkpoint
+from keras_nasnet.training.recipes import recipe
+from keras_nasnet.training.trainer import Job, compile_model, make_model
 
 every_backend = pytest.mark.every_backend
 CELL = CellSpec((Block(Edge("conv_1x1", 0), Edge("identity", 1)),), output=(1, 2))
@@ -61,14 +61,14 @@ def interrupt_at(monkeypatch):
     """Sends this process a signal at a step, as a user does."""
 
     def arm(step, number=signal.SIGINT):
-        before = Run.on_train_batch_end
+        before = RunCallback.on_train_batch_end
 
         def on_train_batch_end(self, batch, logs=None):
             if self.step + 1 == step:
                 os.kill(os.getpid(), number)
             before(self, batch, logs)
 
-        monkeypatch.setattr(Run, "on_train_batch_end", on_train_batch_end)
+        monkeypatch.setattr(RunCallback, "on_train_batch_end", on_train_batch_end)
 
     return arm
 

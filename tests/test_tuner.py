@@ -14,11 +14,11 @@ import pytest
 from test_data import write_folder
 
 from keras_nasnet import Genotype
-from keras_nasnet.recipe import recipe
-from keras_nasnet.report import read_log, read_rows
-from keras_nasnet.run import LOG
 from keras_nasnet.search import NASNetTuner, SearchSpace
 from keras_nasnet.search.tuner import BEST, FINALISTS, TRIALS
+from keras_nasnet.training.callback import LOG
+from keras_nasnet.training.log import read_log, read_rows
+from keras_nasnet.training.recipes import recipe
 
 SPACE = SearchSpace(1, ["identity", "max_pool_3x3", "conv_1x1"], ["add"])
 SMALL = {

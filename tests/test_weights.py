@@ -110,8 +110,8 @@ def test_stored_order_of_large_is_that_of_keras_applications():
 
 def test_order_names_every_variable_once():
     for name, order in keras_applications.layer_orders().items():
-        from keras_nasnet.catalog import MODELS
-        from keras_nasnet.summary import summarize
+        from keras_nasnet.cells.catalog import MODELS
+        from keras_nasnet.cells.summary import summarize
 
         paths = [p for ps in keras_applications.variable_paths(order).values() for p in ps]
         assert len(paths) == len(set(paths))

@@ -10,11 +10,11 @@ from pathlib import Path
 from rich.console import Console
 
 from keras_nasnet.atomic import check_place
-from keras_nasnet.catalog import GENOTYPES, MODELS, network_of
+from keras_nasnet.cells.catalog import GENOTYPES, MODELS, network_of
+from keras_nasnet.cells.genotype import MAX_JSON, Genotype
+from keras_nasnet.cells.plan import NASNetConfig
 from keras_nasnet.check import cut, read_json, shown, within
-from keras_nasnet.genotype import MAX_JSON, Genotype
-from keras_nasnet.plan import NASNetConfig
-from keras_nasnet.recipe import Recipe, recipe
+from keras_nasnet.training.recipes import Recipe, recipe
 from keras_nasnet.weights.manifest import PUBLISHED
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -106,7 +106,7 @@ def add_classifier(parser):
 
 def load_classifier(options):
     """The `Classifier` that `add_classifier`'s arguments stand for."""
-    from keras_nasnet.predict import Classifier
+    from keras_nasnet.inference.classifier import Classifier
 
     is_named = options.model in MODELS
     if not is_named and options.weights != IMAGENET:

@@ -63,7 +63,7 @@ def run(options) -> int:
     for batch_size in options.batch_sizes:
         check_integers(1, MAX_BATCH, **{"--batch-sizes": batch_size})
     choose_backend()
-    from keras_nasnet.benchmark import routes
+    from keras_nasnet.inference.benchmark import routes
 
     some = routes(options.data is not None)
     found = list(dict.fromkeys(route.runtime for route in some))
@@ -84,8 +84,8 @@ def run(options) -> int:
 
 def _measure(options, some) -> tuple[list[dict], list[str]]:
     """Rows of the routes that could be run, and why others could not."""
-    from keras_nasnet.benchmark import benchmark
-    from keras_nasnet.data import open_data
+    from keras_nasnet.data.source import open_data
+    from keras_nasnet.inference.benchmark import benchmark
 
     classifier = load_classifier(options)
     images = representative_data = None

@@ -45,8 +45,8 @@ def run(options) -> int:
     if out.suffix == ".parquet":
         import_optional("pyarrow.parquet", "data")
     choose_backend()
-    from keras_nasnet.image import UnreadableImageError
-    from keras_nasnet.predict import Classifier
+    from keras_nasnet.data.image import UnreadableImageError
+    from keras_nasnet.inference.classifier import Classifier
 
     classifier = Classifier.load(options.model, options.input_size)
     rows = [row for _, row in classifier.features(options.images)]

@@ -3,7 +3,7 @@
 import logging
 
 from keras_nasnet.cli.arguments import add_classifier, choose_backend, command, load_classifier
-from keras_nasnet.serving import FORMATS
+from keras_nasnet.inference.formats import FORMATS
 
 NUM_REPRESENTATIVE = 200
 PRECISIONS = ("float32", "bfloat16", "float16", "int8")
@@ -48,8 +48,8 @@ def run(options) -> int:
     if options.top < 1:
         raise ValueError(f"--top: wanted at least 1, got {options.top}")
     choose_backend()
-    from keras_nasnet.data import open_data
-    from keras_nasnet.exporter import check_target, export
+    from keras_nasnet.data.source import open_data
+    from keras_nasnet.inference.exporter import check_target, export
 
     target = {"format": options.format, "precision": options.precision, "fuse": not options.no_fuse}
     check_target(options.out, **target, overwrite=options.force)  # before anything is loaded

@@ -2,8 +2,8 @@
 
 from rich.table import Table
 
+from keras_nasnet.cells.summary import summarize
 from keras_nasnet.cli.arguments import add_network, command, config_of, console, size
-from keras_nasnet.summary import summarize
 
 
 def add(commands):

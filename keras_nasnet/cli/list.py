@@ -2,9 +2,9 @@
 
 from rich.table import Table
 
-from keras_nasnet.catalog import MODELS
+from keras_nasnet.cells.catalog import MODELS
+from keras_nasnet.cells.summary import summarize
 from keras_nasnet.cli.arguments import command, console
-from keras_nasnet.summary import summarize
 from keras_nasnet.weights.manifest import WEIGHTS
 
 

@@ -1,7 +1,7 @@
 """`keras-nasnet plot`."""
 
+from keras_nasnet.cells.plot import FORMATS, plot_genotype
 from keras_nasnet.cli.arguments import add_network, command, config_of
-from keras_nasnet.plot import FORMATS, plot_genotype
 
 
 def add(commands):

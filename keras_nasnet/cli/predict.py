@@ -30,7 +30,7 @@ def run(options) -> int:
     if options.top < 1:
         raise ValueError(f"--top: wanted at least 1, got {options.top}")
     choose_backend()
-    from keras_nasnet.image import UnreadableImageError
+    from keras_nasnet.data.image import UnreadableImageError
 
     classifier = load_classifier(options)
     table = Table("image", "class")

@@ -3,7 +3,7 @@
 from rich.table import Table
 
 from keras_nasnet.cli.arguments import add_set, command, console, recipe_of
-from keras_nasnet.recipe import RECIPES
+from keras_nasnet.training.recipes import RECIPES
 
 
 def add(commands):

@@ -15,9 +15,9 @@ from keras_nasnet.cli.arguments import (
     run_folder,
     size,
 )
-from keras_nasnet.job import MAX_SEED
 from keras_nasnet.search import SEARCHERS, SearchSpace
 from keras_nasnet.search.workers import LOOPBACK, MAX_WORKERS
+from keras_nasnet.training.job import MAX_SEED
 
 SETTINGS = "search.json"
 MAX_JSON = 1_000_000  # characters
@@ -109,7 +109,7 @@ def run(options) -> int:
     recipe = recipe_of(settings["recipe"], settings["set"])
     space = SearchSpace(settings["blocks"])
     choose_backend()
-    from keras_nasnet.data import open_data
+    from keras_nasnet.data.source import open_data
     from keras_nasnet.search import NASNetTuner
     from keras_nasnet.search.report import REPORT
     from keras_nasnet.search.tuner import BEST

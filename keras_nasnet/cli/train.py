@@ -9,6 +9,7 @@ from dataclasses import replace
 from rich.table import Table
 
 from keras_nasnet.atomic import NotWrittenError
+from keras_nasnet.cells.summary import summarize
 from keras_nasnet.cli.arguments import (
     add_network,
     add_set,
@@ -20,8 +21,7 @@ from keras_nasnet.cli.arguments import (
     run_folder,
     size,
 )
-from keras_nasnet.recipe import RECIPES
-from keras_nasnet.summary import summarize
+from keras_nasnet.training.recipes import RECIPES
 
 
 def add(commands):
@@ -81,9 +81,9 @@ def run(options) -> int:
     folder, resume = run_folder(options, may_change), options.resume is not None
     new_job = None if resume else _new_job(options)
     choose_backend()
-    from keras_nasnet.data import open_data
-    from keras_nasnet.inspection import find_duplicates
-    from keras_nasnet.job import Job
+    from keras_nasnet.data.inspection import find_duplicates
+    from keras_nasnet.data.source import open_data
+    from keras_nasnet.training.job import Job
 
     job = Job.of_run(folder) if resume else Job(**new_job)
     data = open_data(job.data, job.seed)
@@ -101,8 +101,8 @@ def run(options) -> int:
 
 
 def _train(job, data, folder, resume: bool, checkpoint_s: float) -> int:
-    from keras_nasnet.run import StoppedError
-    from keras_nasnet.train import train
+    from keras_nasnet.training.callback import StoppedError
+    from keras_nasnet.training.trainer import train
 
     try:
         train(job, data, folder, resume=resume, checkpoint_s=checkpoint_s)
@@ -116,7 +116,7 @@ def _train(job, data, folder, resume: bool, checkpoint_s: float) -> int:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Logs no images that are left out, for they are listed at the end, below all bars."""
-    log = logging.getLogger("keras_nasnet.data")
+    log = logging.getLogger("keras_nasnet.data.source")
     level = log.level
     log.setLevel(logging.ERROR)
     try:
@@ -127,7 +127,7 @@ def _quiet() -> Iterator[None]:
 
 def _unreadable(job, data) -> str:
     """What is wrong with the images, a line each; empty if all can be read."""
-    from keras_nasnet.inspection import read_all
+    from keras_nasnet.data.inspection import read_all
 
     lines = read_all(data, job.size)
     if lines:

@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
-from keras_nasnet.genotype import CellSpec, cell_from_dict, cell_to_dict, walk
+from keras_nasnet.cells.genotype import CellSpec, cell_from_dict, cell_to_dict, walk
+from keras_nasnet.cells.operation import operation_steps
+from keras_nasnet.cells.plan import CellLayout
 from keras_nasnet.layers.composite import Composite
 from keras_nasnet.layers.ops import Operation, register
-from keras_nasnet.operation import operation_steps
-from keras_nasnet.plan import CellLayout
 
 
 @register

@@ -6,15 +6,19 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_nasnet.genotype import walk
+from keras_nasnet.cells.genotype import walk
+from keras_nasnet.cells.operation import (
+    FactorizedReductionStep,
+    NormalizationStep,
+    PoolStep,
+    operation_steps,
+)
 from keras_nasnet.layers.cell import Cell
 from keras_nasnet.layers.convolution import convolve, convolve_depthwise, reduce_factorized
 from keras_nasnet.layers.normalization import register
 from keras_nasnet.layers.ops import Operation
 from keras_nasnet.layers.pyramid import FeatureModel
 from keras_nasnet.layers.variable import UnscopedVariables
-from keras_nasnet.operation import FactorizedReduction as FactorizedReductionStep
-from keras_nasnet.operation import Normalization, Pool, operation_steps
 
 VARIABLE_BYTES = 2**18  # weights of this size and more: copying constants takes TensorFlow long
 
@@ -189,9 +193,9 @@ class _Program:
         )
         channels = stage.channels
         for index, step in enumerate(operation_steps(stage.op, channels, filters, stage.strides)):
-            if isinstance(step, Pool):
+            if isinstance(step, PoolStep):
                 value = self._value(step, operation.layer(index, step).call, value)
-            elif isinstance(step, Normalization):
+            elif isinstance(step, NormalizationStep):
                 operation.build((None, None, None, channels))
                 self.cell.operations[name] = operation
                 value = self._value(name, operation.call, value)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import keras
 from keras import layers, ops
 
-from keras_nasnet import operation
+from keras_nasnet.cells import operation
 from keras_nasnet.check import shown
 from keras_nasnet.device import is_mirrored
 from keras_nasnet.layers.composite import Composite
@@ -264,10 +264,10 @@ class Pool(layers.Layer):
 
 @register
 class Operation(_Unit):
-    """One of the operations of `keras_nasnet.operation`, with whatever its input makes necessary.
+    """One of the operations of `keras_nasnet.cells.operation`, with whatever its input makes necessary.
 
     Args:
-        op: str, a key of `keras_nasnet.operation.OPERATIONS` such as `"separable_5x5"` or of
+        op: str, a key of `keras_nasnet.cells.operation.OPERATIONS` such as `"separable_5x5"` or of
             `NORMALIZATIONS`, or a member of `ADJUSTMENTS`.
         filters: int, output channels.
         strides: 1 (default) or 2.
@@ -307,18 +307,18 @@ class Operation(_Unit):
 
     def layer(self, index, step):
         """The layer of one of the operation's steps."""
-        if isinstance(step, operation.Pool):
+        if isinstance(step, operation.PoolStep):
             return Pool(
                 **asdict(step),
                 pool_padding=self.pool_padding,
                 dtype=self.dtype_policy,
                 name=f"pool_{index}",
             )
-        if isinstance(step, operation.Normalization):
+        if isinstance(step, operation.NormalizationStep):
             groups = -1 if step.per_channel else 1
             name = f"normalization_{index}"
             return layers.GroupNormalization(groups, -1, dtype=self.dtype_policy, name=name)
-        if isinstance(step, operation.FactorizedReduction):
+        if isinstance(step, operation.FactorizedReductionStep):
             return FactorizedReduction(
                 self.filters,
                 relu=step.relu,

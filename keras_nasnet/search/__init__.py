@@ -5,11 +5,11 @@
 
 from importlib import import_module
 
-from keras_nasnet.search.controller import PUBLISHED, Controller
-from keras_nasnet.search.evolution import RegularizedEvolution
-from keras_nasnet.search.local_search import LocalSearch
-from keras_nasnet.search.predictor import PredictorSearcher
-from keras_nasnet.search.searcher import RandomSearcher, Searcher
+from keras_nasnet.search.searchers.controller import PUBLISHED, Controller
+from keras_nasnet.search.searchers.evolution import RegularizedEvolution
+from keras_nasnet.search.searchers.local_search import LocalSearch
+from keras_nasnet.search.searchers.predictor import PredictorSearcher
+from keras_nasnet.search.searchers.searcher import RandomSearcher, Searcher
 from keras_nasnet.search.space import SearchSpace
 
 SEARCHERS = {

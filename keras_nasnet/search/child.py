@@ -70,12 +70,12 @@ def die_with(parent: int) -> None:
 def _begin(parent: int) -> None:
     die_with(parent)
     # Not each of them says what `inspect_data` has said.
-    logging.getLogger("keras_nasnet.data").setLevel(logging.ERROR)
+    logging.getLogger("keras_nasnet.data.source").setLevel(logging.ERROR)
 
 
 def inspect_data(name: str, held_out: float, seed: int, size) -> None:
     """Logs what children will pass over, images that cannot be decoded, and duplicates."""
-    from keras_nasnet.inspection import find_duplicates, read_all
+    from keras_nasnet.data.inspection import find_duplicates, read_all
 
     data = _data(name, held_out, seed)
     for message in find_duplicates(*data):
@@ -87,7 +87,7 @@ def train_child(job, held_out: float, folder: Path) -> float:
     """Trains a child, or goes on with its training.
 
     Args:
-        job: `keras_nasnet.job.Job`, whose data `open_data` knows.
+        job: `keras_nasnet.training.job.Job`, whose data `open_data` knows.
         held_out: float in (0, 1), the share of the training images to validate with; the
             validation images of the data, if it has any, are left for the end of all.
         folder: path of the child's run folder.
@@ -97,10 +97,10 @@ def train_child(job, held_out: float, folder: Path) -> float:
     """
     import keras
 
-    from keras_nasnet.job import CONFIG
-    from keras_nasnet.report import read_log
-    from keras_nasnet.run import LOG
-    from keras_nasnet.train import train
+    from keras_nasnet.training.callback import LOG
+    from keras_nasnet.training.job import CONFIG
+    from keras_nasnet.training.log import read_log
+    from keras_nasnet.training.trainer import train
 
     keras.utils.clear_session()
     data = _data(job.data, held_out, job.seed)
@@ -111,7 +111,7 @@ def train_child(job, held_out: float, folder: Path) -> float:
 
 @lru_cache(maxsize=1)
 def _data(name, held_out, seed):
-    from keras_nasnet.data import open_data
+    from keras_nasnet.data.source import open_data
 
     training, _ = open_data(name, seed)
     return training.split(held_out, seed)

@@ -11,7 +11,7 @@ import keras_tuner
 
 from keras_nasnet.atomic import replace_text
 from keras_nasnet.check import check_integers, is_number, shown
-from keras_nasnet.search.searcher import Searcher
+from keras_nasnet.search.searchers.searcher import Searcher
 
 # keras-tuner's names of what becomes of a trial.
 RUNNING, STOPPED, COMPLETED, FAILED = "RUNNING", "STOPPED", "COMPLETED", "FAILED"

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from keras_nasnet.atomic import replace_file, replace_text
-from keras_nasnet.genotype import Genotype
-from keras_nasnet.operation import OPERATIONS
+from keras_nasnet.cells.genotype import Genotype
+from keras_nasnet.cells.operation import OPERATIONS
+from keras_nasnet.cells.plot import plot_genotype
 from keras_nasnet.optional import import_optional
-from keras_nasnet.plot import plot_genotype
 from keras_nasnet.search.progress import RECENT, score_text
-from keras_nasnet.search.searcher import Searcher
+from keras_nasnet.search.searchers.searcher import Searcher
 
 REPORT, PICTURES = "report.html", "pictures"
 FORMATS = (".png", ".svg")

@@ -5,8 +5,7 @@ from functools import lru_cache
 from itertools import permutations, product
 from typing import overload
 
-from keras_nasnet.check import check_integers, cut, shown
-from keras_nasnet.genotype import (
+from keras_nasnet.cells.genotype import (
     COMBINERS,
     MAX_BLOCKS,
     Block,
@@ -15,7 +14,8 @@ from keras_nasnet.genotype import (
     Genotype,
     loose_ends,
 )
-from keras_nasnet.operation import NASNET_OPERATIONS, OPERATIONS
+from keras_nasnet.cells.operation import NASNET_OPERATIONS, OPERATIONS
+from keras_nasnet.check import check_integers, cut, shown
 
 Decision = tuple[str, int]
 Choices = tuple[int, ...]

@@ -13,20 +13,17 @@ from keras_tuner.engine.base_tuner import BaseTuner
 from rich.table import Table
 
 from keras_nasnet.atomic import replace_text
-from keras_nasnet.catalog import network_of
-from keras_nasnet.check import check_integers, check_member, check_size
-from keras_nasnet.genotype import Genotype
-from keras_nasnet.job import Job
-from keras_nasnet.plan import (
+from keras_nasnet.cells.catalog import network_of
+from keras_nasnet.cells.genotype import Genotype
+from keras_nasnet.cells.plan import (
     MAX_FILTERS,
     MAX_INPUT_SIZE,
     MIN_INPUT_SIZE,
     NASNetConfig,
     output_width,
 )
-from keras_nasnet.recipe import Recipe, recipe
-from keras_nasnet.report import read_rows, write_rows
-from keras_nasnet.run import MODEL
+from keras_nasnet.cells.summary import summarize
+from keras_nasnet.check import check_integers, check_member, check_size
 from keras_nasnet.search import SEARCHERS
 from keras_nasnet.search.child import Children, inspect_data
 from keras_nasnet.search.oracle import SearcherOracle
@@ -34,9 +31,12 @@ from keras_nasnet.search.progress import SearchProgress, console, score_text
 from keras_nasnet.search.report import write_report
 from keras_nasnet.search.space import SearchSpace
 from keras_nasnet.search.workers import LOOPBACK, MAX_WORKERS, workers
-from keras_nasnet.summary import summarize
+from keras_nasnet.training.callback import MODEL
+from keras_nasnet.training.job import Job
+from keras_nasnet.training.log import read_rows, write_rows
+from keras_nasnet.training.recipes import Recipe, recipe
 
-HELD_OUT = 0.1  # 5,000 of CIFAR-10's 50,000 images, appendix A
+HELD_OUT_SHARE = 0.1  # 5,000 of CIFAR-10's 50,000 images, appendix A
 TRIALS, BEST, FINALISTS = "trials.csv", "best.json", "finalists.csv"
 REPORTING = 0.03  # the greatest share of a search's time that goes into its report
 LONGER = 5  # times the epochs of a trial, by default, for finalists
@@ -102,7 +102,7 @@ class NASNetTuner(BaseTuner):
         self.size = check_size(size, MIN_INPUT_SIZE, MAX_INPUT_SIZE)
         self.seed = seed
         self._children = Children()
-        self.child(self.space.decode([0] * len(self.space)))  # so that mistakes are told now
+        self.child_config(self.space.decode([0] * len(self.space)))  # so that mistakes are told now
         self._progress = None
         self._rows: list[dict] = []  # of trials.csv
         self._next_report = 0.0
@@ -130,7 +130,7 @@ class NASNetTuner(BaseTuner):
         """Runs trials until a limit is reached.
 
         Args:
-            data: str, as in `keras_nasnet.data.open_data`. Its validation images are not looked
+            data: str, as in `keras_nasnet.data.source.open_data`. Its validation images are not looked
                 at. Images that cannot be decoded are left out, and logged when a search begins.
             num_workers: int from 1 to 1,024, default 1: how many trials run at once. More are
                 processes of keras-tuner's chief and workers; each has its share of the cores.
@@ -149,7 +149,7 @@ class NASNetTuner(BaseTuner):
             return self._search(arguments)
         is_ours = type(self).run_trial is NASNetTuner.run_trial
         if is_ours and data is not None and not self.oracle.trials:
-            inspect_data(data, HELD_OUT, self.seed, self.size)
+            inspect_data(data, HELD_OUT_SHARE, self.seed, self.size)
         is_parallel = num_workers > 1 or address != LOOPBACK
         others = workers(self, num_workers, address, arguments) if is_parallel else nullcontext()
         try:
@@ -178,8 +178,8 @@ class NASNetTuner(BaseTuner):
         )
 
     def _train(self, genotype, recipe, data, folder):
-        job = Job(self.child(genotype), recipe, data, self.size, self.seed)
-        return self._children.train(job, HELD_OUT, Path(folder))
+        job = Job(self.child_config(genotype), recipe, data, self.size, self.seed)
+        return self._children.train(job, HELD_OUT_SHARE, Path(folder))
 
     def train_finalists(self, data, count, epochs=None) -> list[Genotype]:
         """Trains the cells of the best trials from scratch again, longer, and ranks them anew.
@@ -267,7 +267,7 @@ class NASNetTuner(BaseTuner):
         }
 
     def _size_of(self, trial) -> dict[str, int]:
-        return _size_of(self.child(self.genotype(trial)), self.size)
+        return _size_of(self.child_config(self.genotype(trial)), self.size)
 
     def get_best_genotypes(self, num_trials=1) -> list[Genotype]:
         """The cells of the best trials, the best first."""

@@ -8,10 +8,10 @@ from pathlib import Path
 import keras
 
 from keras_nasnet.atomic import check_place, replace_file, replace_text
-from keras_nasnet.catalog import MODELS
+from keras_nasnet.cells.catalog import MODELS
+from keras_nasnet.cells.plan import NASNetConfig
+from keras_nasnet.layers.network import AUXILIARY, build
 from keras_nasnet.layers.variable import skip_initialization
-from keras_nasnet.network import AUXILIARY, build
-from keras_nasnet.plan import NASNetConfig
 from keras_nasnet.weights.formats import NamedArrays, open_weights
 from keras_nasnet.weights.load import (
     Reading,

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_nasnet.atomic import replace_file
-from keras_nasnet.network import AUXILIARY, CLASSIFIER
+from keras_nasnet.layers.network import AUXILIARY, CLASSIFIER
 from keras_nasnet.weights import keras_applications, slim, timm
 from keras_nasnet.weights.array import Array, Pairs
 from keras_nasnet.weights.download import matches

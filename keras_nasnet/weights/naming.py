@@ -7,7 +7,7 @@ normalization, as templates.
 import re
 from collections.abc import Iterable, Mapping
 
-from keras_nasnet.network import AUXILIARY, CLASSIFIER
+from keras_nasnet.layers.network import AUXILIARY, CLASSIFIER
 from keras_nasnet.weights.array import Pairs
 
 BATCH_NORMALIZATION = ("gamma", "beta", "moving_mean", "moving_variance")

@@ -1,0 +1,199 @@
+"""Image sources: the digits of scikit-learn, image folders, tensorflow-datasets.
+
+A source is a sequence of images with labels, opened one at a time.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from keras_nasnet.data.folder import ImageFolders
+from keras_nasnet.data.image import UnreadableImageError, load_image
+from keras_nasnet.optional import import_optional
+
+log = logging.getLogger(__name__)
+
+VALIDATION_FOLDERS = ("validation", "val", "test")
+VALIDATION_SHARE = 0.2  # of the examples, where a source has no validation split of its own
+
+
+@dataclass(frozen=True, slots=True)
+class _View(Sequence):
+    """Some of the items of a sequence, which stay where they are."""
+
+    items: Sequence
+    indices: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index):
+        return self.items[self.indices[index]]
+
+
+@dataclass(slots=True)
+class Source:
+    """Images with labels.
+
+    Args:
+        items: sequence of what `open_item` takes.
+        labels: int array, one for each item.
+        class_names: list of str.
+        open_item: an item to what `load_image` takes.
+        unreadable: dict, whose keys are messages of the images that could not be decoded so far;
+            one for all sources that are taken from the same.
+    """
+
+    items: Sequence
+    labels: np.ndarray
+    class_names: list[str]
+    open_item: Callable = lambda item: item
+    unreadable: dict = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def image(self, index, size, crop=None) -> np.ndarray:
+        """The image at an index as `load_image` gives it."""
+        return load_image(self.open_item(self.items[index]), size, crop)
+
+    def read(self, index, size, crop=None) -> np.ndarray | None:
+        """As `image`; None for one that cannot be decoded, which is logged, once."""
+        try:
+            return self.image(index, size, crop)
+        except UnreadableImageError as error:
+            message = str(error)
+            # Other threads may read the same image: the first to set its own message logs it.
+            if self.unreadable.setdefault(message, message) is message:
+                log.warning("left out: %s", message)
+            return None
+
+    def split(self, held_out: float, seed: int) -> tuple["Source", "Source"]:
+        """Two sources, the second with a share `held_out` of every class."""
+        rng = np.random.default_rng(seed)
+        second = np.zeros(len(self), bool)
+        for label in range(len(self.class_names)):
+            indices = rng.permutation(np.flatnonzero(self.labels == label))
+            second[indices[: math.ceil(held_out * len(indices))]] = True
+        return self.take(~second), self.take(second)
+
+    def take(self, mask: np.ndarray) -> "Source":
+        """The images where a bool array of the source's length is true."""
+        items = _View(self.items, np.flatnonzero(mask))
+        labels = self.labels[mask]
+        return Source(items, labels, self.class_names, self.open_item, self.unreadable)
+
+    def sample(self, count: int, size) -> np.ndarray:
+        """Up to `count` of the images, evenly spaced: uint8 array `(number, *size, 3)`.
+
+        Those that cannot be decoded are left out and logged.
+
+        Raises:
+            ValueError: if none can be decoded.
+        """
+        indices = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
+        images = [image for i in indices if (image := self.read(i, size)) is not None]
+        if not images:
+            raise ValueError(f"none of {len(indices)} images can be decoded")
+        return np.stack(images)
+
+    def first(self, count: int) -> "Source":
+        """The first `count` images."""
+        return self.take(np.arange(len(self)) < count)
+
+
+def open_data(name: str, seed: int = 0) -> tuple[Source, Source]:
+    """Training and validation source of a data set.
+
+    Args:
+        name: `"digits"`; `"tfds:NAME"`, a data set of tensorflow-datasets, with a config or
+            version if wanted; or the path of a folder with a folder of images for each class,
+            or with such folders below `train` and `validation` (or `val`, or `test`).
+        seed: int, of the split where the data set has none: a fifth of each class is held out.
+
+    Returns:
+        Two `Source`s.
+
+    Raises:
+        ValueError: if there is no such data set, it has no images, or fewer than two classes, its
+            splits differ in their classes, or a link leads back into it.
+    """
+    if name == "digits":
+        return _digits().split(VALIDATION_SHARE, seed)
+    if name.startswith("tfds:"):
+        return _tfds(name.removeprefix("tfds:"), seed)
+    return _folders(Path(name), seed)
+
+
+def _digits() -> Source:
+    datasets = import_optional("sklearn.datasets", "data")
+    digits = datasets.load_digits()
+    images = (digits.images * (255 / 16)).astype("uint8")
+    return Source(images, digits.target, [str(name) for name in digits.target_names])
+
+
+def _tfds(name: str, seed: int) -> tuple[Source, Source]:
+    tfds = import_optional("tensorflow_datasets", "data")
+    try:
+        builder = tfds.builder(name)
+    except tfds.core.registered.DatasetNotFoundError as error:
+        raise ValueError(str(error).partition("\n")[0]) from None
+    features = builder.info.features
+    if not {"image", "label"} <= set(features or ()):
+        raise ValueError(f"tfds:{name} has no features image and label, but {list(features or ())}")
+    builder.download_and_prepare(file_format="array_record")
+    class_names = features["label"].names
+    labels = {"image": tfds.decode.SkipDecoding()}  # without a look at the images
+    splits = {
+        split: Source(
+            builder.as_data_source(split),
+            np.array([item["label"] for item in builder.as_data_source(split, decoders=labels)]),
+            class_names,
+            lambda item: item["image"],
+        )
+        for split in builder.info.splits
+        if split in ("train", *VALIDATION_FOLDERS)
+    }
+    if "train" not in splits:
+        raise ValueError(f"tfds:{name} has no split train, but {list(builder.info.splits)}")
+    for split in VALIDATION_FOLDERS:
+        if split in splits:
+            return splits["train"], splits[split]
+    return splits["train"].split(VALIDATION_SHARE, seed)
+
+
+def _folders(folder: Path, seed: int) -> tuple[Source, Source]:
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder} is no folder; allowed are digits, tfds:NAME and the path of a folder"
+        )
+    folders = ImageFolders(folder)
+    if not (folder / "train").is_dir():
+        return _folder(folders, folder).split(VALIDATION_SHARE, seed)
+    train = _folder(folders, folder / "train")
+    for name in VALIDATION_FOLDERS:
+        if (folder / name).is_dir():
+            validation = _folder(folders, folder / name)
+            if validation.class_names != train.class_names:
+                differing = set(validation.class_names) ^ set(train.class_names)
+                raise ValueError(f"{folder}: only one split has the classes {sorted(differing)}")
+            return train, validation
+    return train.split(VALIDATION_SHARE, seed)
+
+
+def _folder(folders: ImageFolders, folder: Path) -> Source:
+    by_class = folders.images_by_class(folder)
+    if len(by_class) < 2:
+        raise ValueError(
+            f"{folder}: wanted a folder of images for each of two or more classes, "
+            f"got {len(by_class)}"
+        )
+    empty = [name for name, files in by_class.items() if not files]
+    if empty:
+        raise ValueError(f"{folder}: no images in {', '.join(empty)}")
+    labels = np.repeat(np.arange(len(by_class)), [len(files) for files in by_class.values()])
+    return Source([f for files in by_class.values() for f in files], labels, [*by_class])

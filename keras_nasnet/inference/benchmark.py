@@ -1,0 +1,208 @@
+"""What a model costs on this machine, by every runtime that is installed.
+
+Each runtime and precision has a process of its own, so that its peak memory is its own; this
+module imports neither Keras nor a backend until one is measured.
+"""
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from keras_nasnet.inference.formats import FORMATS
+
+KERAS, FUSED = "keras", "fused"
+NUM_RANDOM = 16  # images to compare results on, where none are given
+MIN_CALLS = 5
+
+
+@dataclass(frozen=True)
+class Route:
+    """A way to run a model.
+
+    Args:
+        runtime: `"keras"`, the model as it is; `"fused"`, `keras_nasnet.fuse` of it, both by
+            Keras's backend; or a format of `keras_nasnet.export`.
+        precision: str, as in `export`.
+    """
+
+    runtime: str
+    precision: str
+
+
+def routes(with_data: bool) -> list[Route]:
+    """Those that this machine has.
+
+    Args:
+        with_data: bool, whether there are images to quantize with.
+    """
+    found = [Route(KERAS, "float32"), *(Route(FUSED, p) for p in ("float32", "bfloat16"))]
+    if find_spec("tensorflow"):
+        for name, module in FORMATS.items():
+            if find_spec(module.RUNTIME):
+                found += [Route(name, p) for p in module.PRECISIONS if with_data or p != "int8"]
+    return found
+
+
+def benchmark(
+    classifier,
+    some: Sequence[Route],
+    *,
+    batch_sizes: Sequence[int] = (1, 16),
+    seconds: float = 5.0,
+    images: np.ndarray | None = None,
+    representative_data: np.ndarray | None = None,
+) -> Iterator[tuple[Route, list[dict] | str]]:
+    """Measures routes one after another.
+
+    Args:
+        classifier: `keras_nasnet.inference.classifier.Classifier`.
+        some: of `routes()`.
+        batch_sizes: ints.
+        seconds: float, how long each batch size is run, 5 calls at least.
+        images: uint8 array `(number, height, width, 3)` from 0 to 255, to compare results on.
+            Default: 16 random ones.
+        representative_data: uint8 array as `images`, to quantize with; needed for `"int8"`.
+
+    Yields:
+        Each route, with a dictionary for each batch size or the reason why it cannot be run:
+        `runtime`, `precision`, `batch`, `images_per_s`, milliseconds a call `p50_ms`, `p90_ms`,
+        `p99_ms`, `peak_mib` of the process, `size_mib` on disk, `agreement`, the share of images
+        whose best class is that of the model in float32, and `difference`, the greatest one
+        between probabilities.
+    """
+    if images is None:
+        shape = (NUM_RANDOM, *classifier.size, 3)
+        images = np.random.default_rng(0).integers(0, 256, shape, "uint8")
+    expected = None
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        np.save(folder / "images.npy", images)
+        for route in (Route(KERAS, "float32"), *(r for r in some if r.runtime != KERAS)):
+            try:
+                result, probabilities = _measure(
+                    classifier, route, folder, batch_sizes, seconds, representative_data
+                )
+            except ValueError as error:
+                yield route, str(error)
+                continue
+            expected = probabilities if expected is None else expected
+            agreement = np.mean(probabilities.argmax(-1) == expected.argmax(-1))
+            difference = np.abs(probabilities - expected).max()
+            for row in result:
+                row |= {"agreement": float(agreement), "difference": float(difference)}
+            if route in some:
+                yield route, result
+
+
+def _measure(classifier, route, folder: Path, batch_sizes, seconds, representative_data):
+    """Rows of a route and its probabilities of the images to compare."""
+    path = folder / f"{route.runtime}_{route.precision}.keras"
+    if route.runtime in FORMATS:
+        from keras_nasnet.inference.exporter import export
+
+        export(
+            classifier.model,
+            path,
+            route.runtime,
+            precision=route.precision,
+            representative_data=representative_data,
+            size=classifier.size,
+            normalization=classifier.normalization,
+        )
+    elif route.runtime == FUSED:
+        from keras_nasnet.layers.fusion import fuse
+
+        fuse(classifier.model, route.precision).save(path)
+    else:
+        classifier.model.save(path)
+    job = {
+        "runtime": route.runtime,
+        "path": str(path),
+        "normalization": classifier.normalization,
+        "batch_sizes": list(batch_sizes),
+        "seconds": seconds,
+    }
+    (folder / "job.json").write_text(json.dumps(job))
+    result = subprocess.run(
+        [sys.executable, "-m", __name__, folder],
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if result.returncode:
+        reason = result.stderr.strip().rpartition("\n")[2]
+        raise ValueError(reason or f"the process ended with {result.returncode}")
+    rows = json.loads((folder / "rows.json").read_text())
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    size_mib = sum(file.stat().st_size for file in files) / 2**20
+    head = {"runtime": route.runtime, "precision": route.precision}
+    return [head | row | {"size_mib": size_mib} for row in rows], np.load(folder / "result.npy")
+
+
+def _load(job) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from images of 0 to 255 to probabilities."""
+    if job["runtime"] in FORMATS:
+        return FORMATS[job["runtime"]].load(Path(job["path"]))
+    import keras
+
+    from keras_nasnet import layers  # noqa: F401  so that Keras knows them
+    from keras_nasnet.data.batches import normalize
+
+    model = keras.saving.load_model(job["path"], compile=False)
+    return lambda images: model.predict_on_batch(normalize(images, job["normalization"]))
+
+
+def _main(folder: Path) -> None:
+    """Measures what `job.json` says, in a process for it alone."""
+    job = json.loads((folder / "job.json").read_text())
+    images = np.load(folder / "images.npy")
+    run = _load(job)
+    np.save(folder / "result.npy", np.concatenate([run(image[None]) for image in images]))
+    rows = []
+    for batch in job["batch_sizes"]:
+        x = np.resize(images, (batch, *images.shape[1:]))
+        run(x)  # compiles
+        run(x)
+        times: list[float] = []
+        end = time.perf_counter() + job["seconds"]
+        while len(times) < MIN_CALLS or time.perf_counter() < end:
+            start = time.perf_counter()
+            run(x)
+            times.append(time.perf_counter() - start)
+        p50, p90, p99 = (1000 * np.percentile(times, q) for q in (50, 90, 99))
+        rows.append(
+            {
+                "batch": batch,
+                "images_per_s": batch / statistics.median(times),
+                "p50_ms": p50,
+                "p90_ms": p90,
+                "p99_ms": p99,
+                "peak_mib": _peak_mib(),
+            }
+        )
+    (folder / "rows.json").write_text(json.dumps(rows))
+
+
+def _peak_mib() -> float:
+    """The most memory that this process has had."""
+    status = Path("/proc/self/status")
+    if status.exists():  # `getrusage` counts the parent's too, from before the program began
+        line = next(line for line in status.read_text().splitlines() if "VmHWM" in line)
+        return int(line.split()[1]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS: bytes
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]))

@@ -1,0 +1,160 @@
+"""A trained model with the names of its classes, for image files."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_nasnet import layers  # noqa: F401  so that Keras knows them
+from keras_nasnet.cells.catalog import MODELS
+from keras_nasnet.cells.plan import MAX_INPUT_SIZE
+from keras_nasnet.check import check_size
+from keras_nasnet.data.batches import normalize
+from keras_nasnet.data.image import UnreadableImageError, load_image
+from keras_nasnet.data.imagenet import imagenet_classes
+from keras_nasnet.layers.network import CLASSIFIER
+from keras_nasnet.training.callback import MODEL
+from keras_nasnet.training.job import CONFIG, is_run_file, read_config
+from keras_nasnet.zoo import build_model
+
+
+class Classifier:
+    """Classifies image files.
+
+    Args:
+        model: `keras.Model` from images of -1 to 1 to probabilities `(batch, classes)`.
+        class_names: list of str; None for ImageNet's if there are 1000 classes, else numbers.
+        size: `(height, width)` that images are resized to, up to 16,384; None for the model's own.
+        normalization: as in `keras_nasnet.data.batches.Batches`, None (default) for images from -1 to 1.
+
+    Raises:
+        ValueError: if the model is no such classifier, or takes any size and none is given.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        class_names: Sequence[str] | None = None,
+        size=None,
+        normalization=None,
+    ):
+        if len(model.input_shape) != 4 or len(model.output_shape) != 2:
+            raise ValueError(
+                "wanted a model from images to classes, got one from "
+                f"{model.input_shape} to {model.output_shape}"
+            )
+        classes = model.output_shape[-1]
+        if class_names is None:
+            imagenet = [name for _, name in imagenet_classes()]
+            class_names = imagenet if classes == 1000 else [str(i) for i in range(classes)]
+        if len(class_names) != classes:
+            raise ValueError(f"{len(class_names)} class names for {classes} classes")
+        size = size or model.input_shape[1:3]
+        if size == (None, None):
+            raise ValueError("the model takes images of any size: say which to resize them to")
+        self.size = check_size(size, 1, MAX_INPUT_SIZE)
+        self.model = model
+        self.class_names = list(class_names)
+        self.normalization = normalization
+
+    @classmethod
+    def load(cls, source, size=None, weights="imagenet") -> "Classifier":
+        """Loads a model for images.
+
+        Args:
+            source: path of a run folder or a `.keras` file, beside which a `config.json` with
+                `class_names` is taken as that of its run, or a name of `list_models()`.
+            size: as in `Classifier`; by default that of the run.
+            weights: of a name, as in `NASNet`: `"imagenet"` (default), which are downloaded, the
+                path of a file, or None for random ones.
+
+        Raises:
+            ValueError: if `source` is none of these or cannot be loaded.
+        """
+        if source in MODELS:
+            return cls(build_model(MODELS[source], source, weights=weights), size=size)
+        path = Path(source)
+        file = path / MODEL if path.is_dir() else path
+        if not file.is_file():
+            raise ValueError(
+                f"{source} is no run folder, no .keras file and none of {', '.join(MODELS)}"
+            )
+        has_config = path.is_dir() and (path / CONFIG).is_file()
+        config = read_config(file.parent) if has_config or is_run_file(file) else {}
+        size = size or config.get("size")
+        try:
+            model = keras.saving.load_model(file, compile=False)
+        except (ValueError, TypeError, OSError, KeyError) as error:
+            raise ValueError(f"{file} cannot be loaded as a Keras model: {error}") from error
+        return cls(model, config.get("class_names"), size, config.get("normalization"))
+
+    def classify(
+        self, images: Iterable, top=5, batch_size=16
+    ) -> Iterator[tuple[object, list[tuple[str, float]] | UnreadableImageError]]:
+        """Classifies images one batch at a time.
+
+        Args:
+            images: what `load_image` takes, such as paths.
+            top: int, how many classes for each.
+            batch_size: int.
+
+        Yields:
+            Each of `images`, in order, with a list of class names and probabilities, best first,
+            or with the error if it cannot be decoded.
+        """
+        for image, scores in self._run(self.model, images, batch_size):
+            is_read = isinstance(scores, np.ndarray)
+            yield image, self._best(scores, top) if is_read else scores
+
+    def features(
+        self, images: Iterable, batch_size=16
+    ) -> Iterator[tuple[object, np.ndarray | UnreadableImageError]]:
+        """What the classifier layer sees of images: the last feature map, averaged.
+
+        Args:
+            images: what `load_image` takes, such as paths.
+            batch_size: int.
+
+        Yields:
+            Each of `images`, in order, with a float32 array `(channels,)`, or with the error if
+            it cannot be decoded.
+
+        Raises:
+            ValueError: if the model is no network of this package.
+        """
+        try:
+            vector = self.model.get_layer(CLASSIFIER).input
+        except ValueError:
+            raise ValueError(f"the model has no layer {CLASSIFIER} to take features from") from None
+        yield from self._run(keras.Model(self.model.input, vector), images, batch_size)
+
+    def _load(self, image) -> np.ndarray | UnreadableImageError:
+        try:
+            return load_image(image, self.size)
+        except UnreadableImageError as error:
+            return error
+
+    def _run(
+        self, model: keras.Model, images: Iterable, batch_size
+    ) -> Iterator[tuple[object, np.ndarray | UnreadableImageError]]:
+        """Each image with a row of the model's output, or with the error."""
+        images = list(images)
+        batch_size = min(batch_size, len(images))
+        for start in range(0, len(images), batch_size):
+            batch = images[start : start + batch_size]
+            loaded = [self._load(image) for image in batch]
+            good = [pixels for pixels in loaded if isinstance(pixels, np.ndarray)]
+            rows = iter(self._rows(model, good, batch_size) if good else ())
+            for image, pixels in zip(batch, loaded, strict=True):
+                yield image, next(rows) if isinstance(pixels, np.ndarray) else pixels
+
+    def _rows(self, model: keras.Model, images, batch_size) -> np.ndarray:
+        batch = normalize(np.stack(images), self.normalization)
+        # Always a full batch: a backend compiles once for each size.
+        padding = ((0, batch_size - len(batch)), (0, 0), (0, 0), (0, 0))
+        return model.predict_on_batch(np.pad(batch, padding))[: len(batch)]
+
+    def _best(self, scores, top) -> list[tuple[str, float]]:
+        best = np.argsort(-scores, kind="stable")[:top]
+        return [(self.class_names[i], float(scores[i])) for i in best]

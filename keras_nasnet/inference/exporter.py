@@ -1,0 +1,230 @@
+"""Models as files that other programs run."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import keras
+import numpy as np
+
+from keras_nasnet.atomic import check_place, replace_file, replace_folder
+from keras_nasnet.check import check_integers, check_member
+from keras_nasnet.data.batches import normalize
+from keras_nasnet.inference.classifier import Classifier
+from keras_nasnet.inference.formats import FORMATS
+from keras_nasnet.inference.formats.servable import Servable
+from keras_nasnet.layers.fusion import PRECISIONS as FUSED_PRECISIONS
+from keras_nasnet.layers.fusion import fuse as fuse_model
+from keras_nasnet.optional import import_optional
+
+NUM_CHECKED = 2  # images
+# Greatest difference to the model, as a share of the range of its probabilities.
+TOLERANCES = {"float32": 1e-3, "float16": 0.02, "bfloat16": 0.1, "int8": 0.5}
+
+
+def export(
+    model,
+    path,
+    format="tf_saved_model",
+    *,
+    fuse=True,
+    precision="float32",
+    representative_data=None,
+    image_dtype="float32",
+    size=None,
+    class_names=None,
+    normalization=None,
+    top_k=5,
+    overwrite=False,
+) -> Path:
+    """Writes a classifier for another runtime, and checks what was written by that runtime.
+
+    Every format takes `image`, `(batch, height, width, 3)` of 0 to 255 for any batch, and gives
+    `probabilities`, `(batch, classes)`; scaling is inside. A SavedModel gives in addition `scores`
+    and `classes`, the `top_k` best probabilities and their names, `(batch, top_k)`, and has a
+    second signature, `serving_bytes`, with the same outputs: `image_bytes`, `(batch,)` of JPEG and
+    PNG files, which are decoded, cropped and resized as `keras-nasnet predict` does.
+
+    What is made is made by TensorFlow, under other backends in a process of its own.
+
+    Args:
+        model: `keras.Model`, a NASNet from images of -1 to 1 to probabilities.
+        path: of the folder (`tf_saved_model`, `openvino`) or file (`onnx`, `litert`) to write.
+        format: `"tf_saved_model"` (default); `"onnx"`, of opset 18; `"openvino"`, a folder of
+            `model.xml` and `model.bin`; or `"litert"`. Class names are the asset
+            `class_names.txt`, the metadata `class_names`, the runtime information
+            `keras_nasnet/class_names`, and `labels.txt` in the file, in this order.
+        fuse: bool, default True. Whether `keras_nasnet.fuse` comes first.
+        precision: `"float32"` (default). `"bfloat16"`: of `tf_saved_model` the network computes
+            in it, of `openvino` half of the weights' size, and computed in it where `model.xml`
+            asks. `"float16"`: of `tf_saved_model` alike, of `openvino` and `litert` half of the
+            size, computed in float32. `"int8"`: of `openvino` and `litert`, a quarter of the size.
+        representative_data: for `"int8"`, array `(number, height, width, 3)` of images from 0 to
+            255 such as will come, some hundred, from which ranges of values are taken.
+        image_dtype: `"float32"` (default) or `"uint8"`, of `image`.
+        size: `(height, width)` of `image`; the model's by default, needed if that is any.
+        class_names: list of str; by default ImageNet's of 1000 classes, else numbers.
+        normalization: mean and standard deviation of each channel in the training images, as in
+            the `config.json` of a run; None (default) for images from -1 to 1.
+        top_k: int >= 1, default 5; as many as there are classes if they are fewer.
+        overwrite: bool, default False. Whether an export at `path` is replaced.
+
+    Returns:
+        `path`.
+
+    Raises:
+        ValueError: if an argument is wrong, a package that is needed is missing, the model cannot
+            be converted, or the result differs from the model; nothing is then left at `path`, or
+            what was there.
+        NotWrittenError: if it cannot be written there.
+        FileExistsError: if there is something at `path` and `overwrite` is False.
+    """
+    path = Path(path)
+    target = check_target(path, format, precision, fuse, overwrite)
+    if image_dtype not in ("float32", "uint8"):
+        raise ValueError(f"image_dtype: {image_dtype!r}; allowed are float32 and uint8")
+    check_integers(1, top_k=top_k)
+    classifier = Classifier(model, class_names, size, normalization)
+    representative_data = _representative(representative_data, precision, classifier.size)
+    images = np.random.default_rng(0).integers(0, 256, (NUM_CHECKED, *classifier.size, 3), "uint8")
+    job = {
+        "format": format,
+        "fuse": fuse,
+        "precision": precision,
+        "image_dtype": image_dtype,
+        "size": classifier.size,
+        "class_names": classifier.class_names,
+        "normalization": normalization,
+        "top_k": min(top_k, len(classifier.class_names)),
+    }
+    arrays = {"images": images, "expected": _predict(model, images, normalization)}
+    if representative_data is not None:
+        arrays["representative_data"] = representative_data
+    in_tensorflow = keras.config.backend() == "tensorflow"
+    write = partial(_write if in_tensorflow else _write_in_tensorflow, model, job, arrays)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (replace_folder if target.FILE else replace_file)(path, write)
+    return path
+
+
+def check_target(path, format, precision, fuse, overwrite) -> ModuleType:
+    """The module of a format, if `export` could write to `path` with these arguments."""
+    check_member("format", format, FORMATS)
+    target = FORMATS[format]
+    # What a SavedModel computes in is what `fuse` makes of the network.
+    allowed = target.PRECISIONS if fuse or format != "tf_saved_model" else ("float32",)
+    if precision not in allowed:
+        raise ValueError(
+            f"precision: {precision!r} is not to be had for {format}"
+            f"{'' if fuse else ' without fusing'}; allowed are {', '.join(allowed)}"
+        )
+    path = Path(path)
+    check_place(path, makes_folders=True)
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} is there already; overwrite=True or --force replaces it")
+    if path.exists() and not (path / (target.FILE or "")).is_file():
+        raise ValueError(f"{path} is no export as {format}: it is not replaced")
+    import_optional("tensorflow", "tensorflow")
+    import_optional(target.RUNTIME, target.EXTRA)
+    return target
+
+
+def _representative(images, precision, size) -> np.ndarray | None:
+    if precision != "int8":
+        return None
+    if images is None:
+        raise ValueError("precision: int8 needs images to measure, representative_data or --data")
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[1:] != (*size, 3) or not len(images):
+        raise ValueError(
+            f"representative_data: wanted images (number, {size[0]}, {size[1]}, 3), got the shape "
+            f"{images.shape}"
+        )
+    return images
+
+
+def _predict(model, images, normalization) -> np.ndarray:
+    """Probabilities by the model, called without the compilation that `predict` would begin."""
+    probabilities = keras.ops.convert_to_numpy(model(normalize(images, normalization)))
+    if not np.allclose(probabilities.sum(-1), 1, atol=0.01):
+        raise ValueError("wanted a model whose outputs are probabilities, as of softmax")
+    return probabilities
+
+
+def _write(model, job, arrays, path: Path) -> None:
+    """Writes and checks the export, under TensorFlow."""
+    import tensorflow as tf
+
+    precision = job["precision"]
+    if job["fuse"]:
+        of_network = job["format"] == "tf_saved_model" and precision in FUSED_PRECISIONS
+        model = fuse_model(model, precision if of_network else "float32")
+    variables = [*model.trainable_variables, *model.non_trainable_variables]
+    num_trainable = len(model.trainable_variables)
+
+    def classify(image, weights):
+        x = normalize(tf.cast(image, tf.float32), job["normalization"])
+        parts = weights[:num_trainable], weights[num_trainable:]
+        return model.stateless_call(*parts, x, training=False)[0]
+
+    servable = Servable(
+        classify,
+        [variable.numpy() for variable in variables],
+        tuple(job["size"]),
+        job["image_dtype"],
+        job["class_names"],
+        job["top_k"],
+    )
+    target = FORMATS[job["format"]]
+    try:
+        target.write(servable, path, precision, arrays.get("representative_data"))
+        got = target.load(path)(arrays["images"])
+    except Exception as error:  # converters and runtimes raise of every kind
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"the model cannot be run as {job['format']}: {reason}") from error
+    expected = arrays["expected"]
+    difference = np.abs(got - expected).max() / np.ptp(expected)
+    # Written so that a difference of NaN is too large.
+    if not difference <= TOLERANCES[precision]:
+        raise ValueError(
+            f"the export differs from the model by {difference:.2g} of the range of its "
+            f"probabilities, {TOLERANCES[precision]} allowed; it was removed"
+        )
+
+
+def _write_in_tensorflow(model, job, arrays, path: Path) -> None:
+    """As `_write`, in a process whose backend is TensorFlow."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model.save(folder / "model.keras")
+        (folder / "job.json").write_text(json.dumps(job))
+        np.savez(folder / "arrays.npz", **arrays)
+        result = subprocess.run(
+            [sys.executable, "-m", __name__, folder, path],
+            env=os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    if result.returncode:
+        reason = result.stderr.strip().rpartition("\n")[2] or f"exit status {result.returncode}"
+        raise ValueError(f"export by TensorFlow: {reason}")
+
+
+def _main(folder: Path, path: Path) -> None:
+    try:
+        model = keras.saving.load_model(folder / "model.keras", compile=False)
+        job = json.loads((folder / "job.json").read_text())
+        with np.load(folder / "arrays.npz") as arrays:
+            _write(model, job, dict(arrays), path)
+    except ValueError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    _main(*map(Path, sys.argv[1:]))

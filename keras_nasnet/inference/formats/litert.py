@@ -1,0 +1,50 @@
+"""LiteRT (once TensorFlow Lite), for phones and small machines."""
+
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+from keras_nasnet.inference.formats.servable import PROBABILITIES, Servable, write_graph
+from keras_nasnet.optional import import_optional
+
+EXTRA, RUNTIME = "litert", "ai_edge_litert"
+PRECISIONS = ("float32", "float16", "int8")
+FILE = None  # not a folder
+
+
+def write(servable: Servable, path: Path, precision: str, images=None) -> None:
+    """Writes a file, to which the class names are packed as `labels.txt`.
+
+    `float16` halves the weights; `int8` quantizes weights and activations.
+    """
+    tf = import_optional("tensorflow", "tensorflow")
+    with tempfile.TemporaryDirectory() as folder:
+        write_graph(servable, Path(folder) / "graph")
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(Path(folder) / "graph"))
+        if precision != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if precision == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        elif precision == "int8":
+            images = images.astype(servable.image_dtype)
+            converter.representative_dataset = lambda: ([image[None]] for image in images)
+        path.write_bytes(converter.convert())
+    with zipfile.ZipFile(path, "a") as file:  # as TensorFlow Lite's metadata keeps labels
+        file.writestr("labels.txt", "\n".join(servable.class_names) + "\n")
+
+
+def load(path: Path):
+    """A function from images 0 to 255 `(batch, height, width, 3)` to probabilities."""
+    litert = import_optional("ai_edge_litert.interpreter", EXTRA)
+    interpreter = litert.Interpreter(str(path), num_threads=os.cpu_count())
+    runner = interpreter.get_signature_runner("serving_default")
+    image = runner.get_input_details()["image"]
+    shape = tuple(image["shape_signature"][1:].tolist())
+
+    def run(images):
+        if images.shape[1:] != shape:  # which the runtime takes for a wish to resize its input
+            raise ValueError(f"image: wanted the shape {(None, *shape)}, got {images.shape}")
+        return runner(image=images.astype(image["dtype"]))[PROBABILITIES]
+
+    return run

@@ -1,0 +1,61 @@
+"""ONNX, for ONNX Runtime and the many that read it."""
+
+import json
+import tempfile
+from pathlib import Path
+
+from keras_nasnet.inference.formats.servable import PROBABILITIES, Servable, make_graph
+from keras_nasnet.optional import import_optional
+
+EXTRA, RUNTIME = "onnx", "onnxruntime"
+PRECISIONS = ("float32",)
+FILE = None  # not a folder
+OPSET = 18
+
+
+def write(servable: Servable, path: Path, precision: str, images=None) -> None:
+    """Writes a file of opset 18 for batches of any size; `class_names` is in its metadata."""
+    onnx = import_optional("onnx", EXTRA)
+    converter = import_optional("tf2onnx.tfonnx", EXTRA)
+    graph = converter.process_tf_graph(
+        make_graph(servable),
+        opset=OPSET,
+        input_names=["image:0"],
+        output_names=[f"{PROBABILITIES}:0"],
+        tensors_to_rename={"image:0": "image", f"{PROBABILITIES}:0": PROBABILITIES},
+    )
+    model = _optimize(graph.make_model("keras_nasnet").SerializeToString())
+    used = {node.domain for node in model.graph.node}
+    opsets = [opset for opset in model.opset_import if opset.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    del model.graph.value_info[:]  # which name the batch otherwise
+    onnx.helper.set_model_props(model, {"class_names": json.dumps(servable.class_names)})
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _optimize(model: bytes):
+    """The model without the transpositions around each of TensorFlow's convolutions.
+
+    ONNX Runtime removes them in a second, tf2onnx's optimizer in a minute.
+    """
+    onnx = import_optional("onnx", EXTRA)
+    runtime = import_optional(RUNTIME, EXTRA)
+    options = runtime.SessionOptions()
+    # Of the basic level all is standard ONNX.
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = str(Path(folder) / "optimized.onnx")
+        runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return onnx.load(options.optimized_model_filepath)
+
+
+def load(path: Path):
+    """A function from images 0 to 255 `(batch, height, width, 3)` to probabilities."""
+    runtime = import_optional(RUNTIME, EXTRA)
+    session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    dtype = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}[session.get_inputs()[0].type]
+    return lambda images: session.run([PROBABILITIES], {"image": images.astype(dtype)})[0]

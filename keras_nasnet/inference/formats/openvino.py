@@ -1,0 +1,45 @@
+"""OpenVINO's intermediate representation, for its runtime and model server."""
+
+import json
+import tempfile
+from pathlib import Path
+
+from keras_nasnet.inference.formats.servable import PROBABILITIES, Servable, write_graph
+from keras_nasnet.optional import import_optional
+
+EXTRA, RUNTIME = "openvino", "openvino"
+PRECISIONS = ("float32", "float16", "bfloat16", "int8")
+FILE = "model.xml"  # in the folder that is written
+HINTS = {"float32": "f32", "float16": "f32", "bfloat16": "bf16", "int8": "f32"}  # for activations
+
+
+def write(servable: Servable, path: Path, precision: str, images=None) -> None:
+    """Writes a folder of `model.xml` and `model.bin`.
+
+    `float16` and `bfloat16` halve the weights; `bfloat16` says, where `load` reads it, to compute
+    in bfloat16; `int8` quantizes weights and activations by NNCF.
+    """
+    openvino = import_optional(RUNTIME, EXTRA)
+    with tempfile.TemporaryDirectory() as folder:
+        write_graph(servable, Path(folder) / "graph")
+        model = openvino.convert_model(Path(folder) / "graph")
+    if precision == "int8":
+        nncf = import_optional("nncf", EXTRA)
+        data = nncf.Dataset([image[None] for image in images.astype(servable.image_dtype)])
+        model = nncf.quantize(model, data, subset_size=len(images))
+    model.set_rt_info(precision, ["keras_nasnet", "precision"])
+    model.set_rt_info(json.dumps(servable.class_names), ["keras_nasnet", "class_names"])
+    path.mkdir()
+    openvino.save_model(model, path / FILE, precision in ("float16", "bfloat16"))
+
+
+def load(path: Path):
+    """A function from images 0 to 255 `(batch, height, width, 3)` to probabilities."""
+    openvino = import_optional(RUNTIME, EXTRA)
+    core = openvino.Core()
+    model = core.read_model(path / FILE)
+    precision = model.get_rt_info(["keras_nasnet", "precision"]).astype(str)
+    settings = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+    compiled = core.compile_model(model, "CPU", settings)
+    dtype = compiled.input("image").element_type.to_dtype()
+    return lambda images: compiled(images.astype(dtype))[PROBABILITIES]

@@ -1,0 +1,256 @@
+"""The network of a `NASNetConfig`: stem, cells, head."""
+
+import keras
+from keras import layers
+
+from keras_nasnet.cells.plan import (
+    MAX_CHANNELS,
+    MAX_CLASSES,
+    MAX_INPUT_SIZE,
+    MIN_INPUT_SIZE,
+    NASNetConfig,
+    plan,
+)
+from keras_nasnet.cells.summary import summarize
+from keras_nasnet.check import check_integers, shown
+from keras_nasnet.layers import (
+    AuxiliaryHead,
+    Cell,
+    ConvolutionUnit,
+    ScheduledDropPath,
+    TrainingStep,
+)
+from keras_nasnet.layers.auxiliary import AuxiliaryModel
+from keras_nasnet.layers.pyramid import STEM, FeatureModel
+
+CLASSIFIER = "predictions"
+AUXILIARY = "auxiliary"
+AUXILIARY_WEIGHT = 0.4  # slim nasnet.py
+TRAINING_STEP = "training_step"
+MAX_PARAMETERS = 10_000_000_000  # 40 GB, a hundred times NASNetLarge
+
+
+def build(
+    config: NASNetConfig,
+    image,
+    *,
+    include_top=True,
+    pooling=None,
+    classes=None,
+    classifier_activation="softmax",
+    dropout_rate=0.0,
+    drop_path_rate=0.0,
+    drop_path_steps=None,
+    drop_path_schedule="linear",
+    auxiliary=False,
+    remat=False,
+    name=None,
+) -> keras.Model:
+    """Builds the network on an image tensor.
+
+    Args:
+        config: `NASNetConfig`.
+        image: Keras tensor `(batch, height, width, channels)`, values from -1 to 1.
+        include_top: bool. Whether global average pooling and the classifier follow the last cell.
+        pooling: without top, `None` for the feature map, `"avg"` or `"max"` for one vector.
+        classes: int, outputs of the classifier; the config's by default.
+        classifier_activation: as in `keras.layers.Dense`; `None` for logits.
+        dropout_rate: float in [0, 1), before the classifier.
+        drop_path_rate, drop_path_steps, drop_path_schedule: as `rate`, `num_steps` and `schedule`
+            in `ScheduledDropPath`; 0 for none.
+        auxiliary: bool or float. Whether an `AuxiliaryHead` is trained with, and with what weight
+            of its loss; only with top.
+        remat: bool. As in `Cell`, of every cell.
+        name: str or None.
+
+    Returns:
+        `keras.Model` from the source of `image` to the classifier, the vector or the feature map.
+
+    Raises:
+        ValueError: if the network had more than 10 billion parameters, or an argument is wrong.
+    """
+    _check_parameters(config, include_top, classes, image.shape[-1])
+    batch_norm = {
+        "batch_norm_momentum": config.batch_norm_momentum,
+        "batch_norm_epsilon": config.batch_norm_epsilon,
+    }
+    head = auxiliary and AuxiliaryHead(
+        classes or config.classes,
+        classifier_activation,
+        AUXILIARY_WEIGHT if auxiliary is True else auxiliary,
+        name=AUXILIARY,
+        **batch_norm,
+    )
+    imagenet = config.stem == "imagenet"
+    stem = ConvolutionUnit(
+        config.stem_filters,
+        3,
+        strides=2 if imagenet else 1,
+        padding="valid" if imagenet else "same",
+        relu=False,
+        name=STEM,
+        **batch_norm,
+    )
+    states = [stem(image)]
+    step = TrainingStep(name=TRAINING_STEP)(image) if drop_path_rate else None
+    head_inputs = None
+    for placement in plan(config):
+        layout = placement.layout
+        drop_path = drop_path_rate and ScheduledDropPath(
+            drop_path_rate, placement.depth_ratio, drop_path_steps, drop_path_schedule
+        )
+        cell = Cell(
+            layout.spec,
+            layout.filters,
+            layout.strides,
+            layout.previous_strides,
+            pool_padding=config.pool_padding,
+            drop_path=drop_path or None,
+            remat=remat,
+            name=placement.name,
+            **batch_norm,
+        )
+        inputs = states[placement.current]
+        if placement.previous is not None:
+            inputs = [inputs, states[placement.previous]]
+        if placement.name == "reduction_cell_1":
+            head_inputs = states[placement.current]
+        states.append(cell(inputs, step=step) if drop_path else cell(inputs))
+
+    x = layers.Activation("relu", name="relu")(states[-1])
+    if include_top:
+        x = layers.GlobalAveragePooling2D(data_format="channels_last", name="average_pool")(x)
+        if dropout_rate:
+            x = layers.Dropout(dropout_rate, name="dropout")(x)
+        # In float32 under mixed precision too: a softmax in half precision loses the tail.
+        x = layers.Dense(
+            classes or config.classes,
+            activation=classifier_activation,
+            dtype="float32",
+            name=CLASSIFIER,
+        )(x)
+    elif pooling == "avg":
+        x = layers.GlobalAveragePooling2D(data_format="channels_last", name="average_pool")(x)
+    elif pooling == "max":
+        x = layers.GlobalMaxPooling2D(data_format="channels_last", name="max_pool")(x)
+    sources = keras.utils.get_source_inputs(image)
+    sources = sources[0] if len(sources) == 1 else sources
+    if not head:
+        return FeatureModel(sources, x, name=name)
+    return AuxiliaryModel(sources, [x, head(head_inputs)], name=name)
+
+
+def _check_parameters(config: NASNetConfig, include_top, classes, channels) -> None:
+    rows = summarize(config, None, include_top, classes, channels)
+    parameters = sum(row.params for row in rows)
+    if parameters > MAX_PARAMETERS:
+        raise ValueError(
+            f"num_cells, penultimate_filters: wanted a network of at most {MAX_PARAMETERS:,} "
+            f"parameters, got one of {parameters:,}"
+        )
+
+
+def image_of(config: NASNetConfig, input_shape=None, include_top=True, input_tensor=None):
+    """The image tensor to build on; arguments, and `ValueError`, as in `NASNet`."""
+    if input_tensor is not None:
+        if not keras.utils.is_keras_tensor(input_tensor):
+            input_tensor = keras.Input(tensor=input_tensor)
+        shape = tuple(input_tensor.shape[1:])
+    elif input_shape is not None:
+        shape = _tuple(input_shape)
+    else:
+        size = config.input_size if include_top else None
+        shape = (size, size, 3)
+    valid = len(shape) == 3 and type(shape[2]) is int and 1 <= shape[2] <= MAX_CHANNELS
+    if not valid or any(
+        size is not None and (type(size) is not int or not MIN_INPUT_SIZE <= size <= MAX_INPUT_SIZE)
+        for size in shape[:2]
+    ):
+        raise ValueError(_wanted(shape))
+    return keras.Input(shape) if input_tensor is None else input_tensor
+
+
+def _tuple(input_shape) -> tuple:
+    try:
+        return tuple(input_shape)
+    except TypeError:
+        raise ValueError(_wanted(input_shape)) from None
+
+
+def _wanted(input_shape) -> str:
+    return (
+        "input_shape: wanted (height, width, channels), such as (224, 224, 3), of up to "
+        f"{MAX_CHANNELS:,} channels, height and width None or up to {MAX_INPUT_SIZE:,} and at "
+        f"least {MIN_INPUT_SIZE}; got {shown(input_shape)}"
+    )
+
+
+def reset_classifier(model, classes) -> keras.Model:
+    """The same network with a new classifier, as for training on other classes.
+
+    All other layers are the model's own, with their weights; of an auxiliary head, whose last
+    layer is a classifier too, the rest is kept.
+
+    Args:
+        model: `keras.Model`, a network of this package with its classifier.
+        classes: int from 1 to 250,000.
+
+    Returns:
+        `keras.Model` that shares its layers with `model`.
+
+    Raises:
+        ValueError: if `classes` is no such number, or the model has no classifier.
+    """
+    check_integers(1, MAX_CLASSES, classes=classes)
+    layers_by_name = {layer.name: layer for layer in model.layers}
+    if CLASSIFIER not in layers_by_name:
+        raise ValueError(f"{model.name} has no classifier, a layer named {CLASSIFIER}")
+    old = layers_by_name[CLASSIFIER]
+    x = layers.Dense.from_config(old.get_config() | {"units": classes})(old.input)
+    if AUXILIARY not in layers_by_name:
+        return FeatureModel(model.input, x, name=model.name)
+    old = layers_by_name[AUXILIARY]
+    head = AuxiliaryHead.from_config(old.get_config() | {"classes": classes})
+    outputs = [x, head(old.input)]
+    for part in ("projection", "full_map"):
+        getattr(head, part).set_weights(getattr(old, part).get_weights())
+    return AuxiliaryModel(model.input, outputs, name=model.name)
+
+
+def unfreeze(model, from_layer=None, *, normalization=False) -> None:
+    """Makes a network trainable from one of its layers on, and freezes all before it.
+
+    For fine-tuning: first with the network frozen (`model.trainable = False`) and a new classifier,
+    then once more, compiled anew with a small learning rate, from a cell on.
+
+    Args:
+        model: `keras.Model`, a network of this package; of a model that has one among its layers,
+            that layer.
+        from_layer: str, the name of the first layer to train, such as `"cell_08"` (see
+            `model.summary()`); None (default) for all. The classifier and the auxiliary head are
+            trained in any case.
+        normalization: bool, default False. Whether batch normalization is trained too. If not, it
+            stays in inference mode, with the statistics of the data it was trained on: what Keras
+            advises for fine-tuning, for the statistics of few images are noisy.
+
+    Raises:
+        ValueError: if `model` has no such layer, or no cells of this package.
+    """
+    if not any(isinstance(layer, Cell) for layer in getattr(model, "layers", ())):
+        raise ValueError(
+            "model: wanted a network of this package (of a model around one, that layer of it), "
+            f"got {model!r}"
+        )
+    names = [layer.name for layer in model.layers]
+    if from_layer is not None and from_layer not in names:
+        raise ValueError(
+            f"from_layer: {model.name} has no layer {from_layer!r}; it has {', '.join(names)}"
+        )
+    model.trainable = True
+    first = 0 if from_layer is None else names.index(from_layer)
+    for index, layer in enumerate(model.layers):
+        trains = index >= first or layer.name in (CLASSIFIER, AUXILIARY)
+        for part in layer._flatten_layers():  # each, for TensorFlow skips what is set already
+            part.trainable = trains and (
+                normalization or not isinstance(part, layers.BatchNormalization)
+            )

@@ -1,0 +1,59 @@
+"""Hill climbing over single decisions, restarted (White et al. 2021)."""
+
+from keras_nasnet.check import check_integers
+from keras_nasnet.search.searchers.searcher import Searcher
+from keras_nasnet.search.space import Choices
+
+
+class LocalSearch(Searcher):
+    """Tries the neighbours of the best trial so far; starts anew once all are tried.
+
+    Neighbours differ in one decision. A better one becomes the best at once.
+
+    Args:
+        decisions, seed, canonical: as in `Searcher`.
+        num_starts: int >= 1, random trials of which the best begins a climb. Default 10.
+
+    Raises:
+        ValueError: as `Searcher`, or if `num_starts` is below 1.
+
+    Reference:
+        White et al. 2021, arXiv:2005.02960.
+    """
+
+    def __init__(self, decisions, seed=None, *, canonical=None, num_starts=10):
+        super().__init__(decisions, seed, canonical=canonical)
+        check_integers(1, num_starts=num_starts)
+        self.num_starts = num_starts
+        self._climb_start = 0  # how many trials had been told when this climb began
+
+    def _propose(self) -> Choices:
+        climb = [
+            (reward, self.choices[key])
+            for key, reward in list(self.rewards.items())[self._climb_start :]
+            if reward is not None
+        ]
+        if len(climb) < self.num_starts:
+            return self._random()
+        _, best = max(climb)
+        neighbours = self._neighbours(best)
+        for index in self.rng.permutation(len(neighbours)):
+            if self._is_new(neighbours[index]):
+                return neighbours[index]
+        self._climb_start = len(self.rewards)
+        return self._random()
+
+    def _neighbours(self, choices: Choices) -> list[Choices]:
+        return [
+            (*choices[:place], value, *choices[place + 1 :])
+            for place, count in enumerate(self.counts.tolist())
+            for value in range(count)
+            if value != choices[place]
+        ]
+
+    def get_state(self):
+        return super().get_state() | {"climb_start": self._climb_start}
+
+    def set_state(self, state):
+        super().set_state(state)
+        self._climb_start = state["climb_start"]

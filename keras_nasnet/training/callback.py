@@ -1,0 +1,144 @@
+"""What goes on beside the steps of a run: logs, checkpoints, the best model, where it stops."""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+
+from keras_nasnet.atomic import replace_file
+from keras_nasnet.training.checkpoint import save_checkpoint
+from keras_nasnet.training.log import Log, draw_curves
+
+MODEL, CHECKPOINT = "model.keras", "checkpoint.npz"
+LOG, CURVES, TENSORBOARD = "log.csv", "curves.png", "tensorboard"
+TIMED_STEPS = range(5, 15)  # after the first ones, which compile
+
+
+class StoppedError(Exception):
+    """Training was stopped by a signal; the message says how to go on."""
+
+
+class RunCallback(keras.callbacks.Callback):
+    """Logs, checkpoints and the best model of a run; stops it where it has to be stopped.
+
+    Args:
+        run: path of the run folder.
+        log: `Log`.
+        learning_rate: function of the step.
+        steps_per_epoch, total_steps: ints.
+        step: int, where the run goes on.
+        metrics: values of the metrics' variables at that step.
+        checkpoint_s: float, seconds between checkpoints within an epoch.
+        say: called with each line of text for the user.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        log: Log,
+        learning_rate,
+        *,
+        steps_per_epoch,
+        total_steps,
+        step,
+        metrics,
+        checkpoint_s,
+        say,
+    ):
+        super().__init__()
+        self.folder, self.log, self.learning_rate, self.say = run, log, learning_rate, say
+        self.first_step = self.step = self.checkpoint_step = step
+        self.total_steps = total_steps
+        self.metrics = metrics if step % steps_per_epoch else []
+        self.checkpoint_s, self.checkpoint_time = checkpoint_s, time.monotonic()
+        self.signal: signal.Signals | None = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for variable, value in zip(self.model.metrics_variables, self.metrics, strict=False):
+            variable.assign(value)
+        self.metrics = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            self._diverged(f"the loss is {loss}")
+        self._estimate()
+        if self.signal is not None:
+            self._checkpoint()
+            raise StoppedError(
+                f"stopped by {self.signal.name} at step {self.step:,} of {self.total_steps:,}; "
+                f"to go on: keras-nasnet train --resume {self.folder}"
+            )
+        if time.monotonic() - self.checkpoint_time >= self.checkpoint_s:
+            self._checkpoint()
+
+    def on_test_end(self, logs=None):
+        # Before the moving averages, if any, are swapped back: this callback is the first.
+        accuracy = (logs or {}).get("accuracy", 0.0)
+        if accuracy > self.log.best("val_accuracy"):
+            replace_file(self.folder / MODEL, self.model.save)
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {"epoch": epoch, "step": self.step, "learning_rate": self._rates(1)[0]}
+        self.log.add(row | (logs or {}))
+        draw_curves(self.log.rows, self.folder / CURVES)
+        self._checkpoint()
+
+    def _checkpoint(self):
+        try:
+            save_checkpoint(self.model, self.folder / CHECKPOINT, self.step)
+        except FloatingPointError as error:
+            self._diverged(str(error))
+        self.checkpoint_step, self.checkpoint_time = self.step, time.monotonic()
+
+    def _diverged(self, what):
+        rates = ", ".join(f"{rate:.4g}" for rate in self._rates(3))
+        path = self.folder / CHECKPOINT
+        kept = f"{path} is of step {self.checkpoint_step:,}" if path.exists() else "none was kept"
+        raise FloatingPointError(
+            f"{what} at step {self.step:,}; the last learning rates were {rates}; "
+            f"the last good checkpoint: {kept}"
+        )
+
+    def _rates(self, count):
+        """Learning rates of the last steps."""
+        steps = range(max(0, self.step - count), self.step)
+        return [float(keras.ops.convert_to_numpy(self.learning_rate(step))) for step in steps]
+
+    def _estimate(self):
+        done = self.step - self.first_step
+        if done == TIMED_STEPS.start:
+            self.timed_since = time.monotonic()
+        elif done == TIMED_STEPS.stop:
+            step_s = (time.monotonic() - self.timed_since) / len(TIMED_STEPS)
+            left_s = step_s * (self.total_steps - self.step)
+            self.say(f"\n{step_s:.2f} s a step: about {left_s / 60:,.0f} minutes to go")
+
+
+@contextmanager
+def stopped_by_signals(callback: RunCallback) -> Iterator[None]:
+    """SIGINT and SIGTERM stop at the next step; a second one stops at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in signals}
+
+    def stop(number, frame):
+        callback.signal = signal.Signals(number)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    for number in signals:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

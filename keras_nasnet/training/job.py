@@ -1,0 +1,155 @@
+"""What a run trains, and `config.json`, the file of its folder that says so."""
+
+from collections.abc import Iterable
+from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from keras_nasnet.cells.genotype import Genotype
+from keras_nasnet.cells.plan import MAX_INPUT_SIZE, MIN_INPUT_SIZE, NASNetConfig
+from keras_nasnet.check import (
+    check_integers,
+    check_keys,
+    check_size,
+    is_number,
+    read_json,
+    shown,
+    within,
+)
+from keras_nasnet.training.recipes import Recipe
+
+CONFIG = "config.json"
+MAX_JSON = 50_000_000  # characters: the greatest number of classes, with names of 200
+MAX_SEED = 2**32 - 1  # NumPy's
+OF_DATA = ("class_names", "normalization")  # what the file holds in addition to a job
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is trained, on what, and how: all that a run needs to go on.
+
+    Args:
+        config: `NASNetConfig`.
+        recipe: `Recipe`.
+        data: str, what `open_data` takes, or a name for data from elsewhere.
+        size: `(height, width)` of the images.
+        seed: int from 0 to 2^32 - 1, of the weights, the order and the augmentation.
+        weights: as in `NASNet`, to start from.
+        devices: int >= 1, over which batches are split.
+
+    Raises:
+        ValueError: if a value is out of range or of another type.
+    """
+
+    config: NASNetConfig
+    recipe: Recipe
+    data: str
+    size: tuple[int, int]
+    seed: int = 0
+    weights: str | None = None
+    devices: int = 1
+
+    def __post_init__(self) -> None:
+        check_size(self.size, MIN_INPUT_SIZE, MAX_INPUT_SIZE)
+        check_integers(0, MAX_SEED, seed=self.seed)
+        check_integers(1, devices=self.devices)
+        if not isinstance(self.data, str):
+            raise ValueError(f"data: wanted a text, got {shown(self.data)}")
+        if not isinstance(self.weights, str | None):
+            raise ValueError(f"weights: wanted None or a text, got {shown(self.weights)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        config = {name: getattr(self.config, name) for name in self.config.__slots__}
+        config["genotype"] = self.config.genotype.to_dict()
+        return values | {"config": config, "recipe": asdict(self.recipe)}
+
+    @classmethod
+    def from_dict(cls, values: Any) -> "Job":
+        """The job that `to_dict` wrote.
+
+        Raises:
+            ValueError: if something is missing, unknown, out of range or of another type.
+        """
+        check_keys("a run", values, cls.__slots__)
+        with within("config"):
+            config = _fields(NASNetConfig, values["config"])
+            network = NASNetConfig(**config | {"genotype": Genotype.from_dict(config["genotype"])})
+        with within("recipe"):
+            settings = _fields(Recipe, values["recipe"])
+            recipe = Recipe(**settings | {"augmentation": _tuple(settings["augmentation"])})
+        changed = {"config": network, "recipe": recipe, "size": _tuple(values["size"])}
+        return cls(**values | changed)
+
+    @classmethod
+    def of_run(cls, run: Path) -> "Job":
+        """The job of a run folder.
+
+        Raises:
+            ValueError: if it is no run folder, or its `config.json` is wrong.
+        """
+        config = read_config(run, (*cls.__slots__, *OF_DATA))
+        with within(str(run / CONFIG)):
+            return cls.from_dict({key: config[key] for key in cls.__slots__})
+
+
+def read_config(run: Path, required: Iterable[str] = ()) -> dict[str, Any]:
+    """What `config.json` of a run folder says: of a job, unchecked, and of the data.
+
+    Args:
+        run: path of the folder.
+        required: the keys that have to be there.
+
+    Raises:
+        ValueError: if it is no run folder, a key is missing or unknown, or what the file says of
+            the data is wrong.
+    """
+    path = run / CONFIG
+    with within(str(path)):
+        try:
+            config: dict[str, Any] = read_json(path, MAX_JSON)
+        except OSError as error:
+            raise ValueError(f"{run} is no run folder: {error}") from None
+        allowed = (*Job.__slots__, *OF_DATA)
+        check_keys("a run", config, required, [key for key in allowed if key not in required])
+        names, normalization = config.get("class_names"), config.get("normalization")
+        if "class_names" in config and not _are(str, names):
+            raise ValueError(f"class_names: wanted a list of texts, got {shown(names)}")
+        if normalization is not None and not _is_normalization(normalization):
+            raise ValueError(
+                "normalization: wanted null, or two lists of 3 numbers, means and deviations "
+                f"above 0; got {shown(normalization)}"
+            )
+    return config
+
+
+def is_run_file(model: Path) -> bool:
+    """Whether a model file lies beside the `config.json` of a run: one with names of classes."""
+    path = model.with_name(CONFIG)
+    if not path.is_file():
+        return False
+    with within(str(path)):
+        return "class_names" in read_json(path, MAX_JSON)
+
+
+def _are(kind: type, values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, kind) for value in values)
+
+
+def _is_normalization(value: Any) -> bool:
+    if not _are(list, value) or [len(row) for row in value] != [3, 3]:
+        return False
+    return all(map(is_number, value[0] + value[1])) and min(value[1]) > 0
+
+
+def _fields(kind: Any, values: Any) -> dict[str, Any]:
+    """Arguments of a data class, their names checked."""
+    required = [field.name for field in fields(kind) if field.default is MISSING]
+    optional = [field.name for field in fields(kind) if field.name not in required]
+    check_keys("an object", values, required, optional)
+    return dict(values)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

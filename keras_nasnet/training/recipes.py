@@ -1,0 +1,275 @@
+"""Recipes of training as data, each value with its source."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+from keras_nasnet.cells.plan import DROP_PATH_SCHEDULES
+from keras_nasnet.check import check_integers, is_number, shown, unknown
+
+MAX_EPOCHS = 1_000_000  # published recipes have 10 to 600
+MAX_BATCH = 1_000_000  # images: the greatest in use are some ten thousand
+OPTIMIZERS = ("sgd", "rmsprop")
+SCHEDULES = ("cosine", "exponential", "constant")
+AUGMENTATIONS = (
+    "pad_crop",
+    "resized_crop",
+    "flip",
+    "color",
+    "rand_augment",
+    "cutout",
+    "mixup",
+    "cutmix",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to train.
+
+    Args:
+        epochs: int from 1 to 1,000,000.
+        batch_size: int from 1 to 1,000,000, over all devices.
+        optimizer: `"sgd"` or `"rmsprop"`.
+        learning_rate: float > 0, for a batch of `base_batch_size`; scales with the batch.
+        base_batch_size: int from 1 to 1,000,000.
+        schedule: of the learning rate: `"cosine"` to zero at the last step, `"exponential"` times
+            0.97 every 2.4 epochs in stairs, or `"constant"`.
+        momentum: float in [0, 1).
+        l2: float >= 0. Half of it times the square of every kernel is added to the loss.
+        clip_norm: float > 0, of all gradients together.
+        label_smoothing: float in [0, 1).
+        dropout_rate: float in [0, 1), before the classifier.
+        drop_path_rate: float in [0, 1), of the last cell at the last step; see
+            `ScheduledDropPath`.
+        drop_path_schedule: `"linear"`, `"depth"`, `"step"` or `"constant"`.
+        auxiliary_weight: float >= 0, of the auxiliary head's loss; 0 for no head.
+        ema_momentum: float in [0, 1), of a moving average of the weights that is evaluated and
+            saved in their place; 0 for none.
+        batch_norm_momentum: float in [0, 1).
+        augmentation: tuple of members of `AUGMENTATIONS`, applied in the order of those.
+        whiten: bool. Whether images have mean 0 and variance 1 in each channel, measured on the
+            training images, rather than values from -1 to 1.
+        freeze_backbone: bool. Whether only the classifier is trained, with batch normalization in
+            inference mode.
+
+    Raises:
+        ValueError: if a value is out of range or of another type.
+    """
+
+    epochs: int
+    batch_size: int
+    optimizer: str
+    learning_rate: float
+    base_batch_size: int
+    schedule: str
+    momentum: float
+    l2: float
+    clip_norm: float
+    label_smoothing: float
+    dropout_rate: float
+    drop_path_rate: float
+    drop_path_schedule: str
+    auxiliary_weight: float
+    ema_momentum: float
+    batch_norm_momentum: float
+    augmentation: tuple[str, ...]
+    whiten: bool
+    freeze_backbone: bool
+
+    def __post_init__(self) -> None:
+        self._check_numbers()
+        for name, allowed in (
+            ("optimizer", OPTIMIZERS),
+            ("schedule", SCHEDULES),
+            ("drop_path_schedule", tuple(DROP_PATH_SCHEDULES)),
+        ):
+            self._check((name,), allowed.__contains__, f"one of {', '.join(allowed)}")
+        self._check(
+            ("augmentation",),
+            lambda names: (
+                isinstance(names, list | tuple) and all(name in AUGMENTATIONS for name in names)
+            ),
+            f"some of {', '.join(AUGMENTATIONS)}",
+        )
+        self._check(
+            ("whiten", "freeze_backbone"), lambda value: isinstance(value, bool), "true or false"
+        )
+
+    def _check_numbers(self) -> None:
+        check_integers(1, MAX_EPOCHS, epochs=self.epochs)
+        check_integers(
+            1, MAX_BATCH, batch_size=self.batch_size, base_batch_size=self.base_batch_size
+        )
+        self._check(
+            ("learning_rate", "clip_norm"), lambda value: is_number(value) and value > 0, "> 0"
+        )
+        self._check(
+            ("l2", "auxiliary_weight"), lambda value: is_number(value) and value >= 0, ">= 0"
+        )
+        self._check(
+            (
+                "momentum",
+                "label_smoothing",
+                "dropout_rate",
+                "drop_path_rate",
+                "ema_momentum",
+                "batch_norm_momentum",
+            ),
+            lambda value: is_number(value) and 0 <= value < 1,
+            "[0, 1)",
+        )
+
+    def _check(self, names: tuple[str, ...], is_valid: Callable[[Any], bool], wanted: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if not is_valid(value):
+                raise ValueError(f"{name}: wanted {wanted}, got {shown(value)}")
+
+    @property
+    def scaled_learning_rate(self) -> float:
+        """The learning rate at the first step, for this batch size."""
+        return self.learning_rate * self.batch_size / self.base_batch_size
+
+
+class Choice(NamedTuple):
+    """A value of a recipe and where it comes from."""
+
+    value: Any
+    source: str
+
+
+def _choices(source: str, **values: Any) -> dict[str, Choice]:
+    return {name: Choice(value, source) for name, value in values.items()}
+
+
+_OWN = "our choice"
+_SLIM_CIFAR = "slim nasnet.py, cifar_config"
+
+_CIFAR10 = {
+    **_choices("slim nasnet.py, cifar_config: 937,500 steps", epochs=600),
+    **_choices(
+        _SLIM_CIFAR, batch_size=32, learning_rate=0.025, base_batch_size=32, schedule="cosine"
+    ),
+    **_choices("paper, appendix A", optimizer="sgd", momentum=0.9),
+    **_choices(
+        _SLIM_CIFAR,
+        l2=5e-4,
+        clip_norm=5.0,
+        label_smoothing=0.0,
+        dropout_rate=0.0,
+        drop_path_rate=0.4,
+        auxiliary_weight=0.4,
+        batch_norm_momentum=0.9,
+    ),
+    **_choices("paper, section 4", drop_path_schedule="linear"),
+    **_choices("none in slim for CIFAR-10", ema_momentum=0.0),
+    **_choices(
+        "paper, section 4 and appendix A",
+        augmentation=("pad_crop", "flip", "cutout"),
+        whiten=True,
+    ),
+    **_choices(_OWN, freeze_backbone=False),
+}
+
+_IMAGENET = {
+    **_choices("slim nasnet.py: 250,000 steps of 1,600 images", epochs=312),
+    **_choices("paper, appendix A: RMSProp, decay 0.9, epsilon 1.0", optimizer="rmsprop"),
+    **_choices("slim: x 0.97 every 2.4 epochs", schedule="exponential"),
+    **_choices("slim train_image_classifier.py", momentum=0.9),
+    **_choices("slim nasnet.py", clip_norm=10.0, auxiliary_weight=0.4, batch_norm_momentum=0.9997),
+    **_choices("paper, appendix A", label_smoothing=0.1, dropout_rate=0.5, ema_momentum=0.9999),
+    **_choices("paper, section 4", drop_path_schedule="linear"),
+    **_choices(
+        "paper, appendix A: as Inception",
+        augmentation=("resized_crop", "flip", "color"),
+        whiten=False,
+    ),
+    **_choices(_OWN, freeze_backbone=False),
+}
+
+RECIPES: Mapping[str, Mapping[str, Choice]] = {
+    "cifar10": _CIFAR10,
+    "imagenet-mobile": {
+        **_IMAGENET,
+        **_choices(
+            "slim nasnet.py, mobile_imagenet_config: 50 workers of 32 at 0.04",
+            batch_size=1600,
+            learning_rate=0.04,
+            base_batch_size=32,
+        ),
+        **_choices("slim nasnet.py, mobile_imagenet_config", l2=4e-5, drop_path_rate=0.0),
+    },
+    "imagenet-large": {
+        **_IMAGENET,
+        **_choices(
+            "slim nasnet.py, large_imagenet_config: 100 workers of 16 at 0.015",
+            batch_size=1600,
+            learning_rate=0.015,
+            base_batch_size=16,
+        ),
+        **_choices("slim nasnet.py, large_imagenet_config", l2=5e-5, drop_path_rate=0.3),
+    },
+    "finetune": {
+        **_CIFAR10,
+        **_choices(
+            _OWN,
+            epochs=10,
+            learning_rate=0.01,
+            clip_norm=5.0,
+            l2=4e-5,
+            label_smoothing=0.1,
+            dropout_rate=0.5,
+            drop_path_rate=0.0,
+            auxiliary_weight=0.0,
+            augmentation=("resized_crop", "flip"),
+            whiten=False,
+        ),
+        **_choices(
+            "our choice: moves within some hundred steps, as 0.9997 does not",
+            batch_norm_momentum=0.99,
+        ),
+    },
+    "search-child": {
+        **_CIFAR10,
+        **_choices("paper, appendix A", epochs=20),
+        **_choices(_OWN, batch_size=128, drop_path_rate=0.0, auxiliary_weight=0.0),
+        **_choices(
+            "our choice: the standard augmentation, without cutout",
+            augmentation=("pad_crop", "flip"),
+        ),
+    },
+}
+
+
+def recipe(name: str, **changes: Any) -> Recipe:
+    """A recipe, with some of its values changed.
+
+    Args:
+        name: a key of `RECIPES`.
+        changes: fields of `Recipe`; texts are read as the type of the field.
+
+    Raises:
+        ValueError: if the name or a field is unknown, naming the nearest known, or a value is out
+            of range.
+    """
+    if not isinstance(name, str) or name not in RECIPES:
+        raise ValueError(unknown("recipe", name, RECIPES))
+    values = {field: choice.value for field, choice in RECIPES[name].items()}
+    for field, value in changes.items():
+        if field not in values:
+            raise ValueError(unknown("setting", field, values))
+        values[field] = _read(field, value) if isinstance(value, str) else value
+    return Recipe(**values)
+
+
+def _read(name: str, text: str) -> Any:
+    kind: Any = next(field.type for field in fields(Recipe) if field.name == name)
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
+        if kind in (int, float):
+            return kind(text)
+    except (KeyError, ValueError):
+        raise ValueError(f"{name}: wanted {kind.__name__}, got {shown(text)}") from None
+    return text if kind is str else tuple(part for part in text.split(",") if part)

@@ -1,0 +1,226 @@
+"""Training by a recipe with plain `model.fit`, in a folder from which it can go on."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_nasnet.atomic import NotWrittenError, replace_text
+from keras_nasnet.cells.catalog import MODELS
+from keras_nasnet.data.batches import Batches, measure
+from keras_nasnet.data.source import Source
+from keras_nasnet.device import data_parallel
+from keras_nasnet.layers.network import CLASSIFIER, TRAINING_STEP, unfreeze
+from keras_nasnet.training.callback import (
+    CHECKPOINT,
+    LOG,
+    TENSORBOARD,
+    RunCallback,
+    stopped_by_signals,
+)
+from keras_nasnet.training.checkpoint import load_checkpoint
+from keras_nasnet.training.job import CONFIG, Job, read_config
+from keras_nasnet.training.log import Log
+from keras_nasnet.training.recipes import Recipe
+from keras_nasnet.zoo import build_model
+
+
+def train(
+    job: Job,
+    data: tuple[Source, Source],
+    run,
+    *,
+    resume=False,
+    checkpoint_s=300.0,
+    verbose="auto",
+    say=print,
+) -> keras.Model:
+    """Trains a classifier and writes a run folder.
+
+    The folder holds `config.json`; `log.csv`, TensorBoard's logs and `curves.png`, with a row or
+    point an epoch; `checkpoint.npz`, from which the run goes on as if it had never stopped;
+    `model.keras`, of the epoch with the best validation accuracy. Files are written beside and
+    replaced.
+
+    Args:
+        job: `Job`.
+        data: training and validation `Source`.
+        run: path of the folder, which is made.
+        resume: bool, default False. Whether to go on from the folder's checkpoint; from the start
+            if there is none yet.
+        checkpoint_s: float, seconds between checkpoints within an epoch; one ends each epoch.
+        verbose: as in `keras.Model.fit`. Default `"auto"`, a bar of progress.
+        say: called with each line of text for the user. Default `print`.
+
+    Returns:
+        The trained `keras.Model`.
+
+    Raises:
+        ValueError: if job and data do not fit each other or the devices.
+        FloatingPointError: if the loss is not finite.
+        StoppedError: if the process got SIGINT or SIGTERM.
+        NotWrittenError: if a file cannot be written; the message says how to go on.
+    """
+    run = Path(run)
+    training, _ = data
+    if job.recipe.batch_size % job.devices:
+        raise ValueError(
+            f"batch_size: wanted a multiple of the {job.devices} devices, "
+            f"got {job.recipe.batch_size}"
+        )
+    keras.utils.set_random_seed(job.seed)
+    normalization = _normalization(job, training, run, resume)
+    batches, held_out = _batches(job, data, normalization)
+    with data_parallel(job.devices):
+        model = make_model(job, len(training.class_names), job.recipe.epochs * len(batches))
+        compile_model(model, job.recipe, len(batches))
+        if not resume:
+            _write_config(job, training.class_names, normalization, run)
+        step, metrics = 0, []
+        if resume and (run / CHECKPOINT).exists():
+            step, metrics = load_checkpoint(model, run / CHECKPOINT)
+            say(f"going on from step {step:,}")
+        else:
+            _reset_training_step(model)
+        log = Log(run, LOG, TENSORBOARD, step // len(batches))
+        callback = RunCallback(
+            run,
+            log,
+            learning_rate(job.recipe, len(batches)),
+            steps_per_epoch=len(batches),
+            total_steps=job.recipe.epochs * len(batches),
+            step=step,
+            metrics=metrics,
+            checkpoint_s=checkpoint_s,
+            say=say,
+        )
+        try:
+            with closing(log), stopped_by_signals(callback):
+                _fit(model, job.recipe, batches, held_out, callback, verbose)
+        except NotWrittenError as error:
+            raise NotWrittenError(
+                f"{error}\nOnce it can be, to go on: keras-nasnet train --resume {run}"
+            ) from error
+    return model
+
+
+def _batches(job: Job, data: tuple[Source, Source], normalization) -> tuple[Batches, Batches]:
+    training, validation = data
+    batch_size = job.recipe.batch_size
+    settings = {"normalization": normalization, "one_hot": True}
+    augmentation = job.recipe.augmentation
+    batches = Batches(
+        training, job.size, batch_size, job.seed, augmentation=augmentation, **settings
+    )
+    # Split over devices, the last batch too has to be a multiple of them.
+    whole = validation.first(len(validation) // job.devices * job.devices)
+    return batches, Batches(whole, job.size, batch_size, **settings)
+
+
+def _fit(model: keras.Model, recipe: Recipe, batches, held_out, callback, verbose):
+    """Fits from the callback's step to the end.
+
+    An epoch that was broken off is a fit of its own: those of one `fit` are all of one length.
+    """
+    callbacks = [callback, *([keras.callbacks.SwapEMAWeights()] if recipe.ema_momentum else [])]
+    while callback.step < callback.total_steps:
+        epoch, within = divmod(callback.step, len(batches))
+        if within:
+            model.test_on_batch(*held_out[0])  # makes the metrics' variables
+        model.fit(
+            batches.stream(callback.step),
+            shuffle=False,
+            initial_epoch=epoch,
+            epochs=epoch + 1 if within else recipe.epochs,
+            steps_per_epoch=len(batches) - within,
+            validation_data=held_out,
+            callbacks=callbacks,
+            verbose=verbose,
+        )
+        if callback.step < callback.total_steps:
+            # `fit` ends by putting moving averages in the weights' place.
+            load_checkpoint(model, callback.run / CHECKPOINT)
+
+
+def make_model(job: Job, classes: int, total_steps: int) -> keras.Model:
+    """The model of a job, with the regularization of its recipe."""
+    recipe = job.recipe
+    published_as = next((name for name in MODELS if MODELS[name] == job.config), None)
+    model = build_model(
+        job.config,
+        published_as,
+        input_shape=(*job.size, 3),
+        weights=job.weights,
+        classes=classes,
+        dropout_rate=recipe.dropout_rate,
+        drop_path_rate=recipe.drop_path_rate,
+        drop_path_steps=total_steps,
+        drop_path_schedule=recipe.drop_path_schedule,
+        auxiliary=recipe.auxiliary_weight,
+        batch_norm_momentum=recipe.batch_norm_momentum,
+    )
+    if recipe.freeze_backbone:
+        unfreeze(model, CLASSIFIER)
+    if recipe.l2:
+        for variable in model.trainable_variables:
+            if variable.name.endswith("kernel"):
+                variable.regularizer = keras.regularizers.L2(recipe.l2 / 2)
+    return model
+
+
+def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> None:
+    """Compiles a model with the optimizer, learning rates and loss of a recipe.
+
+    Labels are to be one-hot.
+    """
+    settings: dict[str, Any] = {
+        "learning_rate": learning_rate(recipe, steps_per_epoch),
+        "momentum": recipe.momentum,
+        "global_clipnorm": recipe.clip_norm,
+    }
+    if recipe.ema_momentum:
+        settings |= {"use_ema": True, "ema_momentum": recipe.ema_momentum}
+    if recipe.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(**settings)
+    else:
+        optimizer = keras.optimizers.RMSprop(rho=0.9, epsilon=1.0, **settings)
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
+    model.compile(optimizer, loss, metrics=["accuracy"])
+
+
+def learning_rate(recipe: Recipe, steps_per_epoch: int):
+    """The learning rate of a recipe as a function of the step."""
+    initial = recipe.scaled_learning_rate
+    if recipe.schedule == "cosine":
+        total_steps = recipe.epochs * steps_per_epoch
+        return keras.optimizers.schedules.CosineDecay(initial, total_steps)
+    if recipe.schedule == "exponential":
+        return keras.optimizers.schedules.ExponentialDecay(
+            initial, max(1, round(2.4 * steps_per_epoch)), 0.97, staircase=True
+        )
+    return keras.optimizers.schedules.ExponentialDecay(initial, 1, 1.0)
+
+
+def _normalization(job: Job, training: Source, run: Path, resume: bool):
+    """Means and deviations of the training images, those of the run if it goes on, or None."""
+    if not resume:
+        return measure(training, job.size) if job.recipe.whiten else None
+    config = read_config(run, ("class_names", "normalization"))
+    if config["class_names"] != training.class_names:
+        raise ValueError(f"the data has other classes than the run {run}")
+    return config["normalization"]
+
+
+def _write_config(job: Job, class_names, normalization, run: Path) -> None:
+    run.mkdir(parents=True, exist_ok=True)
+    config = job.to_dict() | {"class_names": class_names, "normalization": normalization}
+    replace_text(run / CONFIG, json.dumps(config, indent=2))
+
+
+def _reset_training_step(model: keras.Model) -> None:
+    """A run starts at step 0, whatever file its weights came from."""
+    for layer in model.layers:
+        if layer.name == TRAINING_STEP:
+            layer.step.assign(0)
