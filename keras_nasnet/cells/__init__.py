@@ -1,0 +1,5 @@
+"""What a network is, as data: genotypes, their operations, the plan of a network. No Keras."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,31 @@
+from . import search as search
+from .cells.catalog import AMOEBANET_A as AMOEBANET_A
+from .cells.catalog import ENAS as ENAS
+from .cells.catalog import NASNET_A as NASNET_A
+from .cells.catalog import PNASNET_5 as PNASNET_5
+from .cells.genotype import Block as Block
+from .cells.genotype import CellSpec as CellSpec
+from .cells.genotype import Edge as Edge
+from .cells.genotype import Genotype as Genotype
+from .data.imagenet import decode_predictions as decode_predictions
+from .data.imagenet import preprocess_input as preprocess_input
+from .inference.exporter import export as export
+from .layers import Cell as Cell
+from .layers import ScheduledDropPath as ScheduledDropPath
+from .layers import feature_pyramid as feature_pyramid
+from .layers.fusion import fuse as fuse
+from .layers.network import reset_classifier as reset_classifier
+from .layers.network import unfreeze as unfreeze
+from .relatives import AmoebaNetA as AmoebaNetA
+from .relatives import ENASMicro as ENASMicro
+from .relatives import PNASNetLarge as PNASNetLarge
+from .relatives import PNASNetMobile as PNASNetMobile
+from .weights.load import load_weights as load_weights
+from .weights.load import save_safetensors as save_safetensors
+from .zoo import NASNet as NASNet
+from .zoo import NASNetCIFAR as NASNetCIFAR
+from .zoo import NASNetLarge as NASNetLarge
+from .zoo import NASNetMobile as NASNetMobile
+from .zoo import list_models as list_models
+
+__version__: str

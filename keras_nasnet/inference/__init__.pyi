@@ -1,0 +1,2 @@
+from .classifier import Classifier as Classifier
+from .exporter import export as export

@@ -1,0 +1,11 @@
+from .oracle import SearcherOracle as SearcherOracle
+from .searchers import PUBLISHED as PUBLISHED
+from .searchers import SEARCHERS as SEARCHERS
+from .searchers import Controller as Controller
+from .searchers import LocalSearch as LocalSearch
+from .searchers import PredictorSearcher as PredictorSearcher
+from .searchers import RandomSearcher as RandomSearcher
+from .searchers import RegularizedEvolution as RegularizedEvolution
+from .searchers import Searcher as Searcher
+from .space import SearchSpace as SearchSpace
+from .tuner import NASNetTuner as NASNetTuner
