@@ -1,13 +1,15 @@
 """A cheap model of the rewards told so far, and the search that it guides."""
 
-from math import erf, pi, sqrt
-from statistics import NormalDist
+from math import pi, sqrt
 
 import numpy as np
 
 from keras_nasnet.check import check_integers
+from keras_nasnet.optional import import_optional
 from keras_nasnet.search.searchers.searcher import Searcher
 from keras_nasnet.search.space import Choices
+
+special = import_optional("scipy.special", "search")
 
 MAX_EXAMPLES = 200  # whenever the model is made anew, which takes the cube of it
 MAX_MUTATIONS = 3
@@ -15,9 +17,6 @@ MAX_MUTATIONS = 3
 DECAYS = (0.5, 1.0, 2.0, 4.0, 8.0)
 NOISES = (0.01, 0.1, 0.5)
 REFIT_GROWTH = 1.3  # of the number of trials, until the model is made anew
-# A normal distribution, close enough to interpolate.
-QUANTILES = np.linspace(-5, 5, 4001)
-CUMULATIVE = np.array([NormalDist().cdf(quantile) for quantile in QUANTILES])
 
 
 class GaussianProcess:
@@ -114,7 +113,7 @@ def normal_scores(rewards) -> np.ndarray:
     values = np.array([-np.inf if reward is None else reward for reward in rewards])
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks = np.cumsum(counts) - (counts - 1) / 2  # of equal ones their mean, from 1
-    return np.interp(ranks / (len(values) + 1), CUMULATIVE, QUANTILES)[places]
+    return special.ndtri(ranks / (len(values) + 1))[places]
 
 
 class Predictor:
@@ -140,8 +139,8 @@ class Predictor:
         scores = dict(zip(rewards, normal_scores(rewards.values()), strict=True))
         mean, deviation = self._model(candidates, np.array([scores[key] for key in self._keys]))
         z = (mean - max(scores.values())) / deviation
-        cumulative = np.array([(1 + erf(value / sqrt(2))) / 2 for value in z])
-        improvement = deviation * (z * cumulative + np.exp(-(z**2) / 2) / sqrt(2 * pi))
+        density = np.exp(-(z**2) / 2) / sqrt(2 * pi)
+        improvement = deviation * (z * special.ndtr(z) + density)
         return candidates[np.argsort(-improvement, kind="stable")]
 
     def near_best(self, num_candidates: int, num_parents: int = 20) -> np.ndarray:
