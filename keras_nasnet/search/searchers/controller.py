@@ -30,7 +30,7 @@ class Controller(Searcher):
     some hundred trials. By default it takes larger steps, learns again from the best trials at
     each of them, keeps more entropy, and tries those of its samples and of the neighbours of the
     best trials first which a `Predictor` puts first; what each of these brings is in
-    `benchmarks/RESULTS.md`.
+    `benchmarks/results/search.md`.
 
     Args:
         decisions, seed, canonical: as in `Searcher`.
