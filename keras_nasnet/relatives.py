@@ -46,14 +46,14 @@ def _network(model: str, name: str, description: str):
 PNASNetMobile = _network(
     "PNASNetMobile",
     "pnasnet_mobile",
-    """PNASNet-5 (N = 3, F = 54): 5.1M parameters, 588M multiply-adds, made for 224 x 224.
+    """PNASNet-5 (N = 3, F = 54): 5.1M parameters, 587M multiply-adds, made for 224 x 224.
 
     Published top-1 on ImageNet 74.2% (Liu et al. 2018, arXiv:1712.00559, table 4).""",
 )
 PNASNetLarge = _network(
     "PNASNetLarge",
     "pnasnet_large",
-    """PNASNet-5 (N = 4, F = 216): 86.1M parameters, 25.0B multiply-adds, made for 331 x 331.
+    """PNASNet-5 (N = 4, F = 216): 86.2M parameters, 24.9B multiply-adds, made for 331 x 331.
 
     Published top-1 on ImageNet 82.9% (Liu et al. 2018, arXiv:1712.00559, table 5); timm's
     weights are `"hf://timm/pnasnet5large.tf_in1k"`.""",
@@ -61,7 +61,7 @@ PNASNetLarge = _network(
 AmoebaNetA = _network(
     "AmoebaNetA",
     "amoebanet_a",
-    """AmoebaNet-A (N = 6, F = 190): 86.7M parameters, 23.1B multiply-adds, made for 331 x 331.
+    """AmoebaNet-A (N = 6, F = 190): 86.9M parameters, 23.1B multiply-adds, made for 331 x 331.
 
     Published top-1 on ImageNet 82.8% (Real et al. 2019, arXiv:1802.01548, table 2). No weights
     of it are published.""",
@@ -69,7 +69,8 @@ AmoebaNetA = _network(
 ENASMicro = _network(
     "ENASMicro",
     "enas_micro",
-    """The cell of ENAS's micro search (N = 5, F = 36) between the stem and the head of NASNetCIFAR.
+    """The cell of ENAS's micro search (N = 5, F = 36) between the stem and the head of NASNetCIFAR:
+    3.8M parameters, 615M multiply-adds, made for 32 x 32.
 
     Pham et al. 2018, arXiv:1802.03268: error on CIFAR-10 2.89% with cutout. Their network differs
     around the cell: it projects both inputs of a cell once more, and halves an identity by a

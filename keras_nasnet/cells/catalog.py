@@ -1,6 +1,6 @@
 """Published genotypes and networks, each a row of data that cites its source."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from keras_nasnet.cells.genotype import Block, CellSpec, Edge, Genotype
@@ -98,8 +98,7 @@ GENOTYPES = {
     "ENAS": ENAS,
 }
 
-# Settings of slim's nasnet.py and pnasnet.py; the published figures are the paper's tables 1
-# and 2.
+# Settings of slim's nasnet.py and pnasnet.py.
 MODELS = {
     "NASNetMobile": NASNetConfig(NASNET_A, num_cells=4, penultimate_filters=1056, input_size=224),
     "NASNetLarge": NASNetConfig(
@@ -144,6 +143,46 @@ MODELS = {
         batch_norm_momentum=0.9,
         input_size=32,
         classes=10,
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What is published of a network.
+
+    Args:
+        notation: how the paper writes it.
+        accuracy: in percent: top-1 / top-5 on ImageNet, or the error on CIFAR-10.
+        source: the paper, with the table.
+    """
+
+    notation: str
+    accuracy: str
+    source: str
+
+
+PUBLICATIONS = {
+    "NASNetMobile": Publication(
+        "NASNet-A (4 @ 1056)", "74.0 / 91.6", "Zoph et al. 2018, table 3"
+    ),
+    "NASNetLarge": Publication("NASNet-A (6 @ 4032)", "82.7 / 96.2", "Zoph et al. 2018, table 2"),
+    "NASNetCIFAR": Publication(
+        "NASNet-A (6 @ 768)", "CIFAR-10: error 3.41", "Zoph et al. 2018, table 1"
+    ),
+    "PNASNetMobile": Publication(
+        "PNASNet-5 (N = 3, F = 54)", "74.2 / 91.9", "Liu et al. 2018, arXiv:1712.00559, table 4"
+    ),
+    "PNASNetLarge": Publication(
+        "PNASNet-5 (N = 4, F = 216)", "82.9 / 96.2", "Liu et al. 2018, arXiv:1712.00559, table 5"
+    ),
+    "AmoebaNetA": Publication(
+        "AmoebaNet-A (N = 6, F = 190)", "82.8 / 96.1", "Real et al. 2019, arXiv:1802.01548, table 2"
+    ),
+    "ENASMicro": Publication(
+        "ENAS's cell (N = 5, F = 36)",
+        "CIFAR-10: error 2.89 with cutout",
+        "Pham et al. 2018, arXiv:1802.03268",
     ),
 }
 

@@ -82,3 +82,10 @@ def _count(layout: CellLayout, current_size: Size, previous_size: Size) -> tuple
             mult_adds += step.mult_adds(channels, layout.filters, size)
             channels = step.output_channels(channels, layout.filters)
     return params, mult_adds
+
+
+def short_count(count: int) -> str:
+    """A count as tables print it: `"5.3M"`, `"564M"`, `"23.8B"`."""
+    if count >= 1e9:
+        return f"{count / 1e9:.1f}B"
+    return f"{count / 1e6:.1f}M" if count < 1e8 else f"{count / 1e6:.0f}M"
