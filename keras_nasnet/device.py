@@ -1,9 +1,12 @@
 """Data parallel training over the devices of one machine, by what each backend has."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import keras
+
+Device = TypeVar("Device")
 
 
 @contextmanager
@@ -53,7 +56,7 @@ def is_mirrored() -> bool:
     return tf.distribute.get_strategy().num_replicas_in_sync > 1
 
 
-def _first(devices, num_devices):
+def _first(devices: Sequence[Device], num_devices: int) -> Sequence[Device]:
     if len(devices) < num_devices:
         raise ValueError(f"devices: wanted at most {len(devices)}, got {num_devices}")
     return devices[:num_devices]

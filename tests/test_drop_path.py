@@ -77,6 +77,16 @@ def test_alone_it_counts_its_own_training_calls():
     assert clone.get_config() == layer.get_config()
 
 
+@every_backend
+def test_built_with_a_step_it_wants_one_at_each_training_call():
+    layer = ScheduledDropPath(0.5, num_steps=4)
+    x = np.ones((2, 3), "float32")
+    layer(x, step=keras.ops.zeros((), "int32"), training=True)
+    layer(x)
+    with pytest.raises(ValueError, match="step: wanted one"):
+        layer(x, training=True)
+
+
 def step_of(model):
     return int(keras.ops.convert_to_numpy(model.get_layer("training_step").step))
 

@@ -1,17 +1,23 @@
 """A cell of the network as one layer."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
-from keras_nasnet.cells.genotype import CellSpec, cell_from_dict, cell_to_dict, walk
+from keras_nasnet.cells.genotype import Block, CellSpec, Edge, cell_from_dict, cell_to_dict, walk
 from keras_nasnet.cells.operation import operation_steps
-from keras_nasnet.cells.plan import CellLayout
+from keras_nasnet.cells.plan import CellLayout, PoolPadding
 from keras_nasnet.layers.composite import Composite
-from keras_nasnet.layers.ops import Operation, register
+from keras_nasnet.layers.drop_path import ScheduledDropPath
+from keras_nasnet.layers.normalization import register
+from keras_nasnet.layers.ops import Operation
+from keras_nasnet.tensor import MapShape, Shape, Tensor
 
 
 @register
-class Cell(Composite, keras.layers.Layer):
+class Cell(Composite):
     """A normal or reduction cell (Zoph et al. 2018, section 3, figures 3 and 4).
 
     The current state goes through ReLU, 1x1 convolution and batch normalization, the previous
@@ -47,18 +53,18 @@ class Cell(Composite, keras.layers.Layer):
 
     def __init__(
         self,
-        spec,
-        filters,
-        strides=1,
-        previous_strides=1,
+        spec: CellSpec | dict[str, Any],
+        filters: int,
+        strides: int = 1,
+        previous_strides: int = 1,
         *,
-        pool_padding="same",
-        batch_norm_momentum=0.9997,
-        batch_norm_epsilon=1e-3,
-        drop_path=None,
-        remat=False,
-        **kwargs,
-    ):
+        pool_padding: PoolPadding = "same",
+        batch_norm_momentum: float = 0.9997,
+        batch_norm_epsilon: float = 1e-3,
+        drop_path: ScheduledDropPath | dict[str, Any] | None = None,
+        remat: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.spec = spec if isinstance(spec, CellSpec) else cell_from_dict(spec)
         self.filters = filters
@@ -67,13 +73,17 @@ class Cell(Composite, keras.layers.Layer):
         self.pool_padding = pool_padding
         self.batch_norm_momentum = batch_norm_momentum
         self.batch_norm_epsilon = batch_norm_epsilon
-        if isinstance(drop_path, dict):
-            drop_path = keras.saving.deserialize_keras_object(drop_path)
-        self.drop_path = drop_path
+        self.drop_path: ScheduledDropPath | None = (
+            keras.saving.deserialize_keras_object(drop_path)
+            if isinstance(drop_path, dict)
+            else drop_path
+        )
         self.remat = remat
-        self.operations = {}
+        self.operations: dict[str, Operation] = {}
 
-    def build(self, inputs_shape, step_shape=None):
+    def build(
+        self, inputs_shape: MapShape | Sequence[MapShape], step_shape: Shape | None = None
+    ) -> None:
         self._check_sizes(*_shapes(inputs_shape))
         if self.drop_path is not None:
             self.drop_path.build(inputs_shape, step_shape)
@@ -94,14 +104,21 @@ class Cell(Composite, keras.layers.Layer):
             self.operations[stage.name] = operation
         self._freeze_parts()
 
-    def call(self, inputs, step=None, training=None):
+    def call(
+        self,
+        inputs: Tensor | Sequence[Tensor],
+        step: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
         if not (self.remat and training and self.trainable and _recomputes()):
             return self._evaluate(inputs, step, training)
         trained, updated = self.trainable_variables, self.non_trainable_variables
         # As they are now: the second evaluation draws the same paths to drop.
         state = [ops.copy(variable) for variable in updated]
 
-        def evaluate(inputs, weights):
+        def evaluate(
+            inputs: Tensor | Sequence[Tensor], weights: list[Tensor]
+        ) -> tuple[Tensor, list[Tensor]]:
             values = zip([*trained, *updated], [*weights, *state], strict=True)
             with keras.StatelessScope(values) as scope:
                 outputs = self._evaluate(inputs, step, training)
@@ -114,29 +131,31 @@ class Cell(Composite, keras.layers.Layer):
             variable.assign(value)
         return outputs
 
-    def _evaluate(self, inputs, step, training):
+    def _evaluate(
+        self, inputs: Tensor | Sequence[Tensor], step: Tensor | None, training: bool | None
+    ) -> Tensor:
         current, *previous = inputs if isinstance(inputs, list | tuple) else [inputs]
-        drops_paths = self.drop_path is not None and training
-        drop_rate = self.drop_path.next_rate(step) if drops_paths else None
+        drop_path = self.drop_path if training else None
+        drop_rate = None if drop_path is None else drop_path.next_rate(step)
 
-        def apply(name, state):
+        def apply(name: str, state: Tensor) -> Tensor:
             if name not in self.operations:
                 return state
             # Not `__call__`, here and below: what Keras does around a call is done for the cell.
             return self.operations[name].call(state, training=training)
 
-        def edge(name, edge, state):
+        def edge(name: str, edge: Edge, state: Tensor) -> Tensor:
             output = apply(name, state)
-            if drop_rate is None or edge.op == "identity":
+            if drop_path is None or edge.op == "identity":
                 return output
-            return self.drop_path.drop(output, drop_rate)
+            return drop_path.drop(output, drop_rate)
 
-        def combine(name, block, left, right):
+        def combine(name: str, block: Block, left: Tensor, right: Tensor) -> Tensor:
             if block.combine == "concat":
                 return ops.concatenate([left, right], axis=-1)
             return apply(name, left + right)
 
-        def concat(output, states):
+        def concat(output: tuple[int, ...], states: list[Tensor]) -> Tensor:
             return ops.concatenate(
                 [
                     apply(f"output_{source}", state) if source < 2 else state
@@ -148,21 +167,25 @@ class Cell(Composite, keras.layers.Layer):
         states = apply("current", current), apply("previous", *previous) if previous else current
         return walk(self.spec, states, edge, combine, concat)
 
-    def compute_output_shape(self, inputs_shape, step_shape=None):
+    def compute_output_shape(
+        self, inputs_shape: MapShape | Sequence[MapShape], step_shape: Shape | None = None
+    ) -> MapShape:
         shape = _shapes(inputs_shape)[0]
-        sizes = (None if size is None else -(-size // self.strides) for size in shape[1:3])
-        return (shape[0], *sizes, self._layout(inputs_shape).output_channels)
+        height, width = (None if size is None else -(-size // self.strides) for size in shape[1:3])
+        return shape[0], height, width, self._layout(inputs_shape).output_channels
 
-    def _check_sizes(self, current, previous=None):
-        for size, other in zip(current[1:3], (previous or current)[1:3], strict=True):
-            strides = self.previous_strides if previous else 1
-            if size and other and -(-other // strides) != size:
+    def _check_sizes(self, current: MapShape, previous: MapShape | None = None) -> None:
+        if previous is None:
+            return
+        for size, other in zip(current[1:3], previous[1:3], strict=True):
+            if size and other and -(-other // self.previous_strides) != size:
                 raise ValueError(
                     f"{self.name}: the previous state is {previous[1]} x {previous[2]}; wanted "
-                    f"{strides} times the {current[1]} x {current[2]} of the current state"
+                    f"{self.previous_strides} times the {current[1]} x {current[2]} of the current "
+                    "state"
                 )
 
-    def _layout(self, input_shape):
+    def _layout(self, input_shape: MapShape | Sequence[MapShape]) -> CellLayout:
         current, *previous = _shapes(input_shape)
         return CellLayout(
             self.spec,
@@ -173,7 +196,7 @@ class Cell(Composite, keras.layers.Layer):
             previous_strides=self.previous_strides,
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "spec": cell_to_dict(self.spec),
@@ -188,7 +211,7 @@ class Cell(Composite, keras.layers.Layer):
         }
 
 
-def _recomputes():
+def _recomputes() -> bool:
     """Not outside of TensorFlow's graphs: there `recompute_grad` gives other gradients."""
     if keras.config.backend() != "tensorflow":
         return True
@@ -197,6 +220,6 @@ def _recomputes():
     return not tf.executing_eagerly()
 
 
-def _shapes(input_shape):
+def _shapes(input_shape: Any) -> list[MapShape]:
     """The shapes of the inputs as a list, whether one or two came."""
     return list(input_shape) if isinstance(input_shape[0], list | tuple) else [input_shape]

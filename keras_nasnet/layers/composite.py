@@ -1,10 +1,13 @@
 """Layers made of others, which freeze as Keras's own do."""
 
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 import keras
 
 
-class Composite:
-    """Mixin for layers that make other layers in `build`: what is frozen stays frozen.
+class Composite(keras.layers.Layer):
+    """A layer that makes other layers in `build`: what is frozen stays frozen.
 
     Keras hands `trainable` down to the layers that are there when it is set, and saves it for
     layers that have a config of their own. The parts of a cell are neither: they are made when the
@@ -15,34 +18,34 @@ class Composite:
             `"current/convolution_0/batch_normalization"`; written by `get_config`. Default none.
     """
 
-    def __init__(self, *args, frozen=(), **kwargs):
+    def __init__(self, *args: Any, frozen: Iterable[str] = (), **kwargs: Any) -> None:
         self._frozen = tuple(frozen)
         super().__init__(*args, **kwargs)
 
     @property
-    def trainable(self):
+    def trainable(self) -> bool:
         return super().trainable
 
     @trainable.setter
-    def trainable(self, value):
+    def trainable(self, value: bool) -> None:
         self._frozen = ()
         keras.layers.Layer.trainable.fset(self, value)
 
-    def _freeze_parts(self):
+    def _freeze_parts(self) -> None:
         """The last line of `build`."""
         for name, part in self._parts():
             # Not by `self.trainable = False`: TensorFlow skips what sets the value that is there.
             if not self.trainable or name in self._frozen:
                 part.trainable = False
 
-    def _parts(self):
+    def _parts(self) -> Iterator[tuple[str, keras.layers.Layer]]:
         """Every layer within this one, and its name here."""
         for part in self._flatten_layers(include_self=False):
             if part.path is not None:
                 yield part.path.removeprefix(f"{self.path}/"), part
 
-    def get_config(self):
-        frozen = self._frozen
+    def get_config(self) -> dict[str, Any]:
+        frozen = list(self._frozen)
         if self.built and self.trainable:
             frozen = [name for name, part in self._parts() if not part.trainable]
-        return {**super().get_config(), "frozen": list(frozen)}
+        return {**super().get_config(), "frozen": frozen}

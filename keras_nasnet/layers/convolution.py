@@ -1,12 +1,26 @@
 """Convolutions and pools, each by what is fastest on the backend and device it runs on."""
 
+from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Literal, TypeAlias
 
 import keras
 from keras import ops
 
+from keras_nasnet.cells.operation import Size
+from keras_nasnet.tensor import Tensor
 
-def convolve(x, kernel, strides=(1, 1), dilation_rate=1, padding="same", bias=None):
+Padding: TypeAlias = Literal["same", "valid"]
+
+
+def convolve(
+    x: Tensor,
+    kernel: Tensor,
+    strides: Size = (1, 1),
+    dilation_rate: int = 1,
+    padding: Padding = "same",
+    bias: Tensor | None = None,
+) -> Tensor:
     """A convolution, channels last.
 
     Args:
@@ -28,7 +42,13 @@ def convolve(x, kernel, strides=(1, 1), dilation_rate=1, padding="same", bias=No
     return x if bias is None else _add_bias(x, bias)
 
 
-def convolve_depthwise(x, kernel, strides=(1, 1), dilation_rate=1, padding="same"):
+def convolve_depthwise(
+    x: Tensor,
+    kernel: Tensor,
+    strides: Size = (1, 1),
+    dilation_rate: int = 1,
+    padding: Padding = "same",
+) -> Tensor:
     """A convolution of each channel by itself, channels last.
 
     Under XLA on a CPU it is the sum of the shifted inputs, each times its tap.
@@ -49,7 +69,9 @@ def convolve_depthwise(x, kernel, strides=(1, 1), dilation_rate=1, padding="same
     return ops.depthwise_conv(x, kernel, strides, padding, "channels_last", dilation_rate)
 
 
-def pool_average(x, pool_size, strides=(1, 1), padding="same"):
+def pool_average(
+    x: Tensor, pool_size: int, strides: Size = (1, 1), padding: Padding = "same"
+) -> Tensor:
     """Averages over windows, of the pixels there are, channels last.
 
     Args:
@@ -71,13 +93,13 @@ def pool_average(x, pool_size, strides=(1, 1), padding="same"):
     return total / count
 
 
-def _sums_shifted(x):
+def _sums_shifted(x: Tensor) -> bool:
     """Whether windows are summed up from shifted inputs: XLA is slow on them on a CPU."""
     return _is_xla_on_cpu() and None not in x.shape[1:3]
 
 
 @cache
-def _traced_once():
+def _traced_once() -> Callable[..., Tensor]:
     """`_sum_of_shifted`, its hundred operations traced once for all layers of the same shape."""
     if keras.config.backend() == "jax":
         import jax
@@ -88,7 +110,9 @@ def _traced_once():
     return tf.function(_sum_of_shifted, autograph=False)
 
 
-def _sum_of_shifted(x, taps, strides, dilation_rate, padding):
+def _sum_of_shifted(
+    x: Tensor, taps: Tensor, strides: Size, dilation_rate: int, padding: Padding
+) -> Tensor:
     if padding == "same":
         x = ops.pad(x, _same_padding(x.shape, taps.shape, strides, dilation_rate))
     x = _materialized(x)
@@ -106,7 +130,9 @@ def _sum_of_shifted(x, taps, strides, dilation_rate, padding):
     )
 
 
-def reduce_factorized(x, path_1_kernel, path_2_kernel, bias=None):
+def reduce_factorized(
+    x: Tensor, path_1_kernel: Tensor, path_2_kernel: Tensor, bias: Tensor | None = None
+) -> Tensor:
     """Halves height and width by a 1x1 convolution of the even and one of the odd pixels.
 
     Past the last row and column the odd pixels are zero (slim's `factorized_reduction`: pad right
@@ -128,7 +154,7 @@ def reduce_factorized(x, path_1_kernel, path_2_kernel, bias=None):
     return x if bias is None else _add_bias(x, bias)
 
 
-def _add_bias(x, bias):
+def _add_bias(x: Tensor, bias: Tensor) -> Tensor:
     if keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -136,7 +162,7 @@ def _add_bias(x, bias):
     return x + bias
 
 
-def _undilated(x, strides, dilation_rate):
+def _undilated(x: Tensor, strides: Size, dilation_rate: int) -> tuple[Tensor, Size, int]:
     """The same convolution without strides and dilation at once, which no backend has.
 
     All taps of a dilated convolution with the same strides lie on the grid of its outputs: it is
@@ -147,7 +173,9 @@ def _undilated(x, strides, dilation_rate):
     return x[:, :: strides[0], :: strides[1], :], (1, 1), dilation_rate // max(strides)
 
 
-def _same_padding(shape, taps_shape, strides, dilation_rate):
+def _same_padding(
+    shape: Sequence[int], taps_shape: Sequence[int], strides: Size, dilation_rate: int
+) -> tuple[Size, ...]:
     pads = []
     for size, taps, stride in zip(shape[1:3], taps_shape, strides, strict=False):
         outputs = -(-size // stride)
@@ -156,7 +184,7 @@ def _same_padding(shape, taps_shape, strides, dilation_rate):
     return ((0, 0), *pads, (0, 0))
 
 
-def _materialized(x):
+def _materialized(x: Tensor) -> Tensor:
     """Keeps XLA from computing `x` anew for each of the taps that read it."""
     if keras.config.backend() == "jax":
         import jax
@@ -166,13 +194,13 @@ def _materialized(x):
     from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 
     @tf.custom_gradient  # it has none of its own
-    def barrier(x):
+    def barrier(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         return gen_xla_ops.xla_optimization_barrier([x])[0], lambda gradient: gradient
 
     return barrier(x)
 
 
-def _is_xla_on_cpu():
+def _is_xla_on_cpu() -> bool:
     """Whether what is called now is compiled by XLA, for a CPU."""
     if keras.config.backend() == "jax":
         import jax

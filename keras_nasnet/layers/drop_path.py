@@ -1,11 +1,15 @@
 """ScheduledDropPath, and the count of training steps that its schedule follows."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_nasnet.cells.plan import DROP_PATH_SCHEDULES
 from keras_nasnet.check import check_member, is_number, shown
 from keras_nasnet.layers.normalization import register
+from keras_nasnet.tensor import Shape, Tensor
 
 
 @register
@@ -19,7 +23,7 @@ class TrainingStep(keras.layers.Layer):
         int32 scalar, the training steps before this one.
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape | Sequence[Shape]) -> None:
         self.step = self.add_weight(
             name="step",
             shape=(),
@@ -29,13 +33,15 @@ class TrainingStep(keras.layers.Layer):
             aggregation="only_first_replica",
         )
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         following = self.step + 1
         if training:
             self.step.assign(following)
         return following - 1
 
-    def compute_output_spec(self, inputs, training=None):
+    def compute_output_spec(
+        self, inputs: Tensor, training: bool | None = None
+    ) -> keras.KerasTensor:
         return keras.KerasTensor((), "int32")
 
 
@@ -64,15 +70,22 @@ class ScheduledDropPath(keras.layers.Layer):
         Tensor of the same shape and dtype.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: if an argument is out of range, or a layer that was built with a step is called
+            for training without one.
 
     Reference:
         Zoph et al. 2018, arXiv:1707.07012, section 4; the rule is that of slim's nasnet_utils.py.
     """
 
     def __init__(
-        self, rate, depth_ratio=1.0, num_steps=None, schedule="linear", seed=None, **kwargs
-    ):
+        self,
+        rate: float,
+        depth_ratio: float = 1.0,
+        num_steps: int | None = None,
+        schedule: str = "linear",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         check_member("schedule", schedule, DROP_PATH_SCHEDULES)
         if not is_number(rate) or not 0 <= rate < 1:
@@ -91,25 +104,29 @@ class ScheduledDropPath(keras.layers.Layer):
         self.schedule = schedule
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.counter = None
+        self.counter: TrainingStep | None = None
 
-    def build(self, inputs_shape, step_shape=None):
+    def build(self, inputs_shape: Shape | Sequence[Shape], step_shape: Shape | None = None) -> None:
         if step_shape is None:
             self.counter = TrainingStep(name="training_step")
             self.counter.build(inputs_shape)
 
-    def call(self, inputs, step=None, training=None):
+    def call(
+        self, inputs: Tensor, step: Tensor | None = None, training: bool | None = None
+    ) -> Tensor:
         if not training:
             return inputs
         return self.drop(inputs, self.next_rate(step))
 
-    def next_rate(self, step=None):
+    def next_rate(self, step: Tensor | None = None) -> Tensor:
         """The drop rate of a training call at `step`, or at the layer's own step, which it counts.
 
         Returns:
             float32 scalar.
         """
         if step is None:
+            if self.counter is None:
+                raise ValueError("step: wanted one, as when the layer was built; got None")
             step = self.counter.call(None, training=True)
         factors = DROP_PATH_SCHEDULES[self.schedule]
         rate = ops.convert_to_tensor(
@@ -119,7 +136,7 @@ class ScheduledDropPath(keras.layers.Layer):
             rate = rate * ops.minimum(1.0, ops.cast(step, "float32") / self.num_steps)
         return rate
 
-    def drop(self, inputs, rate):
+    def drop(self, inputs: Tensor, rate: Tensor) -> Tensor:
         """Drops examples of `inputs` at a `rate` of [0, 1), a scalar; a new draw at each call."""
         inputs = ops.convert_to_tensor(inputs)
         shape = (ops.shape(inputs)[0], *[1] * (len(inputs.shape) - 1))
@@ -129,10 +146,10 @@ class ScheduledDropPath(keras.layers.Layer):
         )
         return inputs * ops.stop_gradient(ops.cast(keep / (1.0 - rate), inputs.dtype))
 
-    def compute_output_shape(self, inputs_shape, step_shape=None):
+    def compute_output_shape(self, inputs_shape: Shape, step_shape: Shape | None = None) -> Shape:
         return inputs_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "rate": self.rate,

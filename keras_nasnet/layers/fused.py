@@ -1,29 +1,35 @@
 """A cell for inference: convolutions with a bias, no batch normalization, nothing done twice."""
 
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 from keras import ops
 
-from keras_nasnet.cells.genotype import walk
+from keras_nasnet.cells.genotype import Block, Edge, walk
 from keras_nasnet.cells.operation import (
+    ConvolutionStep,
     FactorizedReductionStep,
-    NormalizationStep,
     PoolStep,
+    Size,
     operation_steps,
 )
+from keras_nasnet.cells.plan import Stage
 from keras_nasnet.layers.cell import Cell
 from keras_nasnet.layers.convolution import convolve, convolve_depthwise, reduce_factorized
 from keras_nasnet.layers.normalization import register
-from keras_nasnet.layers.ops import Operation
+from keras_nasnet.layers.ops import ConvolutionUnit, FactorizedReduction, Operation
 from keras_nasnet.layers.pyramid import FeatureModel
 from keras_nasnet.layers.variable import UnscopedVariables
+from keras_nasnet.tensor import MapShape, Shape, Tensor
 
 VARIABLE_BYTES = 2**18  # weights of this size and more: copying constants takes TensorFlow long
 
 
-def fold(unit):
+def fold(unit: ConvolutionUnit | FactorizedReduction) -> dict[str, npt.NDArray[np.float64]]:
     """The kernels of a unit with its batch normalization in them.
 
     Args:
@@ -50,7 +56,7 @@ def fold(unit):
     return arrays
 
 
-def _array(weight):
+def _array(weight: keras.Variable) -> npt.NDArray[np.float64]:
     return ops.convert_to_numpy(weight).astype("float64")
 
 
@@ -62,15 +68,22 @@ class FusedCell(UnscopedVariables, Cell):
     share are done once. No path is dropped.
     """
 
-    def build(self, inputs_shape, step_shape=None):
+    def build(
+        self, inputs_shape: MapShape | Sequence[MapShape], step_shape: Shape | None = None
+    ) -> None:
         layout = self._layout(inputs_shape)
         self._program = _Program(self, {stage.name: stage for stage in layout.stages})
         self._freeze_parts()
 
-    def call(self, inputs, step=None, training=None):
+    def call(
+        self,
+        inputs: Tensor | Sequence[Tensor],
+        step: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
         return self._program.run(inputs if isinstance(inputs, list | tuple) else [inputs])
 
-    def assign(self, cell):
+    def assign(self, cell: Cell) -> None:
         """Takes over the weights of a `Cell` of the same arguments, computed in float64."""
         for (name, index), weights in self._program.weights.items():
             arrays = fold(cell.operations[name].steps[index])
@@ -90,23 +103,25 @@ class FusedModel(FeatureModel):
     variables again.
     """
 
-    def make_predict_function(self, force=False):
+    predict_function: Callable[..., Tensor] | None
+
+    def make_predict_function(self, force: bool = False) -> None:
         if self.predict_function is not None and not force:
             return
         super().make_predict_function(force)
         if not (self.compiled or self.run_eagerly) and _constants_are_faster():
             self.predict_function = _with_constants(self)
 
-    def set_weights(self, weights):
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
         super().set_weights(weights)
         self.predict_function = None
 
-    def load_weights(self, *args, **kwargs):
+    def load_weights(self, *args: Any, **kwargs: Any) -> None:
         super().load_weights(*args, **kwargs)
         self.predict_function = None
 
 
-def _constants_are_faster():
+def _constants_are_faster() -> bool:
     if keras.config.backend() != "tensorflow":
         return False
     import tensorflow as tf
@@ -114,11 +129,11 @@ def _constants_are_faster():
     return not (tf.distribute.has_strategy() or tf.config.list_logical_devices("GPU"))
 
 
-def _with_constants(model):
+def _with_constants(model: FusedModel) -> Callable[[Iterable[Any]], Tensor]:
     """The model's `predict_function` with constants in place of small variables."""
     import tensorflow as tf
 
-    def constant_or_variable(variable):
+    def constant_or_variable(variable: keras.Variable) -> np.ndarray | Tensor:
         array = variable.numpy()
         return array if array.nbytes < VARIABLE_BYTES else variable.value
 
@@ -126,11 +141,11 @@ def _with_constants(model):
     weights = [list(map(constant_or_variable, part)) for part in parts]
 
     @tf.function(reduce_retracing=True)
-    def predict(x):
+    def predict(x: Tensor) -> Tensor:
         tensors = [list(map(tf.convert_to_tensor, part)) for part in weights]
         return model.stateless_call(*tensors, x, training=False)[0]
 
-    def predict_batch(batches):
+    def predict_batch(batches: Iterable[Any]) -> Tensor:
         (batch,) = batches  # more are for compiled models with `steps_per_execution`
         return predict(keras.utils.unpack_x_y_sample_weight(batch)[0])
 
@@ -147,40 +162,41 @@ class _Program:
             variables of `fold` of it, by name.
     """
 
-    def __init__(self, cell, stages):
+    def __init__(self, cell: FusedCell, stages: dict[str, Stage]) -> None:
         self.cell = cell
         self.stages = stages
-        self.numbers = {}  # of values, by what computes them and from which
-        self.functions = []
-        self.weights = {}
+        # Of values, by what computes them and from which.
+        self.numbers: dict[tuple[Hashable, tuple[int, ...]], int] = {}
+        self.functions: list[tuple[Callable[..., Tensor], tuple[int, ...]]] = []
+        self.weights: dict[tuple[str, int], dict[str, keras.Variable]] = {}
         current = self._apply("current", 0)
         previous = self._apply("previous", 1) if "previous" in stages else 0
         self.output = walk(cell.spec, (current, previous), self._edge, self._combine, self._concat)
 
-    def run(self, inputs):
+    def run(self, inputs: Sequence[Tensor]) -> Tensor:
         """The output for a list of the current and perhaps the previous state."""
         values = [inputs[0], inputs[-1]]
         for function, numbers in self.functions:
             values.append(function(*(values[number] for number in numbers)))
         return values[self.output]
 
-    def _edge(self, name, edge, value):
+    def _edge(self, name: str, edge: Edge, value: int) -> int:
         return self._apply(name, value)
 
-    def _combine(self, name, block, left, right):
+    def _combine(self, name: str, block: Block, left: int, right: int) -> int:
         if block.combine == "concat":
             return self._value("concat", _concatenate, left, right)
         value = self._value("add", ops.add, *sorted((left, right)))
         return self._apply(name, value) if name in self.stages else value
 
-    def _concat(self, output, values):
+    def _concat(self, output: tuple[int, ...], values: list[int]) -> int:
         values = [
             self._apply(f"output_{source}", value) if source < 2 else value
             for source, value in zip(output, values, strict=True)
         ]
         return values[0] if len(values) == 1 else self._value("concat", _concatenate, *values)
 
-    def _apply(self, name, value):
+    def _apply(self, name: str, value: int) -> int:
         """The operation of a stage."""
         stage, filters = self.stages[name], self.cell.filters
         operation = Operation(
@@ -195,27 +211,37 @@ class _Program:
         for index, step in enumerate(operation_steps(stage.op, channels, filters, stage.strides)):
             if isinstance(step, PoolStep):
                 value = self._value(step, operation.layer(index, step).call, value)
-            elif isinstance(step, NormalizationStep):
+            elif isinstance(step, ConvolutionStep | FactorizedReductionStep):
+                value = self._unit((name, index), step, value, channels)
+            else:  # a normalization, which cannot be folded
                 operation.build((None, None, None, channels))
                 self.cell.operations[name] = operation
                 value = self._value(name, operation.call, value)
-            else:
-                value = self._unit((name, index), step, value, channels)
             channels = step.output_channels(channels, filters)
         return value
 
-    def _unit(self, unit, step, value, channels):
+    def _unit(
+        self,
+        unit: tuple[str, int],
+        step: ConvolutionStep | FactorizedReductionStep,
+        value: int,
+        channels: int,
+    ) -> int:
         """A convolution unit or a factorized reduction."""
         if step.relu:
             value = self._value("relu", ops.relu, value)
         filters = step.output_channels(channels, self.cell.filters)
-        shapes = {"bias": (filters,)}
+        function: Callable[..., Tensor]
+        shapes: dict[str, tuple[int, ...]] = {"bias": (filters,)}
         if isinstance(step, FactorizedReductionStep):
             function, half = reduce_factorized, filters // 2
             shapes["path_1_kernel"] = (1, 1, channels, half)
             shapes["path_2_kernel"] = (1, 1, channels, filters - half)
         else:
-            settings = {"strides": step.strides, "dilation_rate": step.dilation_rate}
+            settings: dict[str, Any] = {
+                "strides": step.strides,
+                "dilation_rate": step.dilation_rate,
+            }
             if step.separable:
                 function = partial(_convolve_separable, **settings)
                 shapes["depthwise_kernel"] = (*step.kernel_size, channels, 1)
@@ -230,19 +256,26 @@ class _Program:
         self.weights[unit] = weights
         return self._value(unit, partial(function, **weights), value)
 
-    def _value(self, key, function, *numbers):
+    def _value(self, key: Hashable, function: Callable[..., Tensor], *numbers: int) -> int:
         """The number of the result of a function, computed once for each key and values."""
-        key = key, numbers
-        if key not in self.numbers:
-            self.numbers[key] = 2 + len(self.functions)
+        computed = key, numbers
+        if computed not in self.numbers:
+            self.numbers[computed] = 2 + len(self.functions)
             self.functions.append((function, numbers))
-        return self.numbers[key]
+        return self.numbers[computed]
 
 
-def _concatenate(*values):
+def _concatenate(*values: Tensor) -> Tensor:
     return ops.concatenate(values, axis=-1)
 
 
-def _convolve_separable(x, depthwise_kernel, pointwise_kernel, bias, strides, dilation_rate):
+def _convolve_separable(
+    x: Tensor,
+    depthwise_kernel: Tensor,
+    pointwise_kernel: Tensor,
+    bias: Tensor,
+    strides: Size,
+    dilation_rate: int,
+) -> Tensor:
     x = convolve_depthwise(x, depthwise_kernel, strides, dilation_rate)
     return convolve(x, pointwise_kernel, bias=bias)

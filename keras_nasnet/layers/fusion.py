@@ -1,6 +1,7 @@
 """The network of a model for inference: batch normalization folded, nothing computed twice."""
 
 from functools import cache
+from typing import Any
 
 import keras
 from keras import layers
@@ -9,11 +10,12 @@ from keras_nasnet.check import check_member
 from keras_nasnet.layers import Cell, ConvolutionUnit, FusedCell
 from keras_nasnet.layers.auxiliary import AuxiliaryModel
 from keras_nasnet.layers.fused import FusedModel, fold
+from keras_nasnet.tensor import Tensor
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
-def fuse(model, precision="float32") -> keras.Model:
+def fuse(model: keras.Model, precision: str = "float32") -> keras.Model:
     """A model for inference with the results of `model`, faster.
 
     Batch normalization is folded into convolutions and biases, what several operations of a cell
@@ -43,25 +45,25 @@ def fuse(model, precision="float32") -> keras.Model:
     return _fuse(model, precision)
 
 
-def _has_cells(model):
+def _has_cells(model: layers.Layer) -> bool:
     if not isinstance(model, keras.Model) or not (model.built and model.inputs):
         return False
     return any(type(layer) is Cell or _has_cells(layer) for layer in model.layers)
 
 
-def _fuse(model, precision):
+def _fuse(model: keras.Model, precision: str) -> FusedModel:
     outputs = model.outputs[:1] if isinstance(model, AuxiliaryModel) else model.outputs
     # Of these outputs alone: nothing that only training needs is among its layers.
     functional = keras.Model(_only(model.inputs), _only(outputs))
-    pairs = []
+    pairs: list[tuple[layers.Layer, layers.Layer]] = []
 
     @cache  # a layer that is called twice stays one layer
-    def counterpart(layer):
+    def counterpart(layer: layers.Layer) -> layers.Layer:
         fused = _counterpart(layer, precision)
         pairs.append((layer, fused))
         return fused
 
-    def call(layer, *args, **kwargs):
+    def call(layer: layers.Layer, *args: Any, **kwargs: Any) -> Tensor:
         if isinstance(layer, layers.Dropout):
             return args[0]
         kwargs.pop("step", None)  # of ScheduledDropPath
@@ -73,11 +75,11 @@ def _fuse(model, precision):
     return FusedModel(clone.input, clone.output, name=model.name)
 
 
-def _only(tensors):
+def _only(tensors: list[Tensor]) -> Tensor | list[Tensor]:
     return tensors[0] if len(tensors) == 1 else tensors
 
 
-def _counterpart(layer, precision):
+def _counterpart(layer: layers.Layer, precision: str) -> layers.Layer:
     """The layer, without its weights, that does for inference what `layer` does."""
     if _has_cells(layer):
         return _fuse(layer, precision)
@@ -99,11 +101,11 @@ def _counterpart(layer, precision):
     return layer.__class__.from_config(layer.get_config() | {"dtype": "float32"})
 
 
-def _is_stem(layer):
+def _is_stem(layer: layers.Layer) -> bool:
     return isinstance(layer, ConvolutionUnit) and not (layer.relu or layer.separable)
 
 
-def _assign(layer, fused):
+def _assign(layer: layers.Layer, fused: layers.Layer) -> None:
     if isinstance(fused, FusedCell):
         fused.assign(layer)
     elif _is_stem(layer):

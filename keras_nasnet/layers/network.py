@@ -1,5 +1,7 @@
 """The network of a `NASNetConfig`: stem, cells, head."""
 
+from typing import Any, Literal
+
 import keras
 from keras import layers
 
@@ -22,6 +24,7 @@ from keras_nasnet.layers import (
 )
 from keras_nasnet.layers.auxiliary import AuxiliaryModel
 from keras_nasnet.layers.pyramid import STEM, FeatureModel
+from keras_nasnet.tensor import Activation
 
 CLASSIFIER = "predictions"
 AUXILIARY = "auxiliary"
@@ -32,19 +35,19 @@ MAX_PARAMETERS = 10_000_000_000  # 40 GB, a hundred times NASNetLarge
 
 def build(
     config: NASNetConfig,
-    image,
+    image: keras.KerasTensor,
     *,
-    include_top=True,
-    pooling=None,
-    classes=None,
-    classifier_activation="softmax",
-    dropout_rate=0.0,
-    drop_path_rate=0.0,
-    drop_path_steps=None,
-    drop_path_schedule="linear",
-    auxiliary=False,
-    remat=False,
-    name=None,
+    include_top: bool = True,
+    pooling: Literal["avg", "max"] | None = None,
+    classes: int | None = None,
+    classifier_activation: Activation = "softmax",
+    dropout_rate: float = 0.0,
+    drop_path_rate: float = 0.0,
+    drop_path_steps: int | None = None,
+    drop_path_schedule: str = "linear",
+    auxiliary: bool | float = False,
+    remat: bool = False,
+    name: str | None = None,
 ) -> keras.Model:
     """Builds the network on an image tensor.
 
@@ -70,17 +73,19 @@ def build(
         ValueError: if the network had more than 10 billion parameters, or an argument is wrong.
     """
     _check_parameters(config, include_top, classes, image.shape[-1])
-    batch_norm = {
+    batch_norm: dict[str, Any] = {
         "batch_norm_momentum": config.batch_norm_momentum,
         "batch_norm_epsilon": config.batch_norm_epsilon,
     }
-    head = auxiliary and AuxiliaryHead(
-        classes or config.classes,
-        classifier_activation,
-        AUXILIARY_WEIGHT if auxiliary is True else auxiliary,
-        name=AUXILIARY,
-        **batch_norm,
-    )
+    head = None
+    if auxiliary:
+        head = AuxiliaryHead(
+            classes or config.classes,
+            classifier_activation,
+            AUXILIARY_WEIGHT if auxiliary is True else auxiliary,
+            name=AUXILIARY,
+            **batch_norm,
+        )
     imagenet = config.stem == "imagenet"
     stem = ConvolutionUnit(
         config.stem_filters,
@@ -96,16 +101,18 @@ def build(
     head_inputs = None
     for placement in plan(config):
         layout = placement.layout
-        drop_path = drop_path_rate and ScheduledDropPath(
-            drop_path_rate, placement.depth_ratio, drop_path_steps, drop_path_schedule
-        )
+        drop_path = None
+        if drop_path_rate:
+            drop_path = ScheduledDropPath(
+                drop_path_rate, placement.depth_ratio, drop_path_steps, drop_path_schedule
+            )
         cell = Cell(
             layout.spec,
             layout.filters,
             layout.strides,
             layout.previous_strides,
             pool_padding=config.pool_padding,
-            drop_path=drop_path or None,
+            drop_path=drop_path,
             remat=remat,
             name=placement.name,
             **batch_norm,
@@ -140,7 +147,9 @@ def build(
     return AuxiliaryModel(sources, [x, head(head_inputs)], name=name)
 
 
-def _check_parameters(config: NASNetConfig, include_top, classes, channels) -> None:
+def _check_parameters(
+    config: NASNetConfig, include_top: bool, classes: int | None, channels: int
+) -> None:
     rows = summarize(config, None, include_top, classes, channels)
     parameters = sum(row.params for row in rows)
     if parameters > MAX_PARAMETERS:
@@ -150,12 +159,17 @@ def _check_parameters(config: NASNetConfig, include_top, classes, channels) -> N
         )
 
 
-def image_of(config: NASNetConfig, input_shape=None, include_top=True, input_tensor=None):
+def image_of(
+    config: NASNetConfig,
+    input_shape: Any = None,
+    include_top: bool = True,
+    input_tensor: Tensor | None = None,
+) -> Tensor:
     """The image tensor to build on; arguments, and `ValueError`, as in `NASNet`."""
     if input_tensor is not None:
         if not keras.utils.is_keras_tensor(input_tensor):
             input_tensor = keras.Input(tensor=input_tensor)
-        shape = tuple(input_tensor.shape[1:])
+        shape: tuple[Any, ...] = tuple(input_tensor.shape[1:])
     elif input_shape is not None:
         shape = _tuple(input_shape)
     else:
@@ -170,14 +184,14 @@ def image_of(config: NASNetConfig, input_shape=None, include_top=True, input_ten
     return keras.Input(shape) if input_tensor is None else input_tensor
 
 
-def _tuple(input_shape) -> tuple:
+def _tuple(input_shape: Any) -> tuple[Any, ...]:
     try:
         return tuple(input_shape)
     except TypeError:
         raise ValueError(_wanted(input_shape)) from None
 
 
-def _wanted(input_shape) -> str:
+def _wanted(input_shape: Any) -> str:
     return (
         "input_shape: wanted (height, width, channels), such as (224, 224, 3), of up to "
         f"{MAX_CHANNELS:,} channels, height and width None or up to {MAX_INPUT_SIZE:,} and at "
@@ -185,7 +199,7 @@ def _wanted(input_shape) -> str:
     )
 
 
-def reset_classifier(model, classes) -> keras.Model:
+def reset_classifier(model: keras.Model, classes: int) -> keras.Model:
     """The same network with a new classifier, as for training on other classes.
 
     All other layers are the model's own, with their weights; of an auxiliary head, whose last
@@ -217,7 +231,9 @@ def reset_classifier(model, classes) -> keras.Model:
     return AuxiliaryModel(model.input, outputs, name=model.name)
 
 
-def unfreeze(model, from_layer=None, *, normalization=False) -> None:
+def unfreeze(
+    model: keras.Model, from_layer: str | None = None, *, normalization: bool = False
+) -> None:
     """Makes a network trainable from one of its layers on, and freezes all before it.
 
     For fine-tuning: first with the network frozen (`model.trainable = False`) and a new classifier,

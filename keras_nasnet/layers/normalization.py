@@ -3,6 +3,7 @@
 import keras
 
 from keras_nasnet.layers.variable import UnscopedVariables
+from keras_nasnet.tensor import Tensor
 
 register = keras.saving.register_keras_serializable("keras_nasnet")
 
@@ -16,7 +17,9 @@ class BatchNormalization(UnscopedVariables, keras.layers.BatchNormalization):
     backends, whose compilers fuse, are Keras's.
     """
 
-    def call(self, inputs, training=None, mask=None):
+    def call(
+        self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         trains = training and self.trainable
         if not self._has_fused_kernel() or (trains and self.synchronized):
             return super().call(inputs, training=training, mask=mask)
@@ -39,10 +42,10 @@ class BatchNormalization(UnscopedVariables, keras.layers.BatchNormalization):
             self._move(self.moving_variance, variance)
         return outputs.y
 
-    def _move(self, average, value):
+    def _move(self, average: keras.Variable, value: Tensor) -> None:
         average.assign(average * self.momentum + value * (1 - self.momentum))
 
-    def _has_fused_kernel(self):
+    def _has_fused_kernel(self) -> bool:
         types = (self.compute_dtype, self.variable_dtype)
         return keras.config.backend() == "tensorflow" and types in (
             ("float32", "float32"),

@@ -3,16 +3,21 @@
 All are channels last whatever Keras's image data format says. Convolutions pad with "same".
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any, Literal
 
 import keras
 from keras import layers, ops
 
 from keras_nasnet.cells import operation
+from keras_nasnet.cells.operation import Size
+from keras_nasnet.cells.plan import PoolPadding
 from keras_nasnet.check import shown
 from keras_nasnet.device import is_mirrored
 from keras_nasnet.layers.composite import Composite
 from keras_nasnet.layers.convolution import (
+    Padding,
     convolve,
     convolve_depthwise,
     pool_average,
@@ -20,30 +25,39 @@ from keras_nasnet.layers.convolution import (
 )
 from keras_nasnet.layers.normalization import BatchNormalization, register
 from keras_nasnet.layers.variable import FanOut, UnscopedVariables
+from keras_nasnet.tensor import MapShape, Tensor
 
 
-def _pair(value):
-    return (value, value) if isinstance(value, int) else tuple(value)
+def _pair(value: int | Sequence[int]) -> Size:
+    height, width = (value, value) if isinstance(value, int) else value
+    return height, width
 
 
-class _Unit(Composite, UnscopedVariables, layers.Layer):
+class _Unit(Composite, UnscopedVariables):
     """What the layers here share: filters and the settings of batch normalization."""
 
-    def __init__(self, filters, *, batch_norm_momentum=0.9997, batch_norm_epsilon=1e-3, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        *,
+        batch_norm_momentum: float = 0.9997,
+        batch_norm_epsilon: float = 1e-3,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.batch_norm_momentum = batch_norm_momentum
         self.batch_norm_epsilon = batch_norm_epsilon
 
     @property
-    def batch_norm_settings(self):
+    def batch_norm_settings(self) -> dict[str, Any]:
         return {
             "batch_norm_momentum": self.batch_norm_momentum,
             "batch_norm_epsilon": self.batch_norm_epsilon,
             "dtype": self.dtype_policy,
         }
 
-    def _batch_normalization(self):
+    def _batch_normalization(self) -> BatchNormalization:
         return BatchNormalization(
             momentum=self.batch_norm_momentum,
             epsilon=self.batch_norm_epsilon,
@@ -52,10 +66,10 @@ class _Unit(Composite, UnscopedVariables, layers.Layer):
             name="batch_normalization",
         )
 
-    def _kernel(self, name, shape):
+    def _kernel(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
         return self.add_weight(name=name, shape=shape, initializer=FanOut())
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -88,15 +102,15 @@ class ConvolutionUnit(_Unit):
 
     def __init__(
         self,
-        filters,
-        kernel_size,
-        strides=1,
-        dilation_rate=1,
-        separable=False,
-        relu=True,
-        padding="same",
-        **kwargs,
-    ):
+        filters: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        dilation_rate: int = 1,
+        separable: bool = False,
+        relu: bool = True,
+        padding: Padding = "same",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(filters, **kwargs)
         self.kernel_size = _pair(kernel_size)
         self.strides = _pair(strides)
@@ -106,7 +120,7 @@ class ConvolutionUnit(_Unit):
         self.padding = padding
         self.batch_normalization = self._batch_normalization()
 
-    def build(self, input_shape):
+    def build(self, input_shape: MapShape) -> None:
         channels = input_shape[-1]
         if self.separable:
             self.depthwise_kernel = self._kernel(
@@ -118,24 +132,28 @@ class ConvolutionUnit(_Unit):
         self.batch_normalization.build((None, None, None, self.filters))
         self._freeze_parts()
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         x = ops.relu(inputs) if self.relu else inputs
         return self.batch_normalization.call(self._convolve(x), training=training)
 
-    def _convolve(self, x):
+    def _convolve(self, x: Tensor) -> Tensor:
         settings = (self.strides, self.dilation_rate, self.padding)
         if self.separable:
             x = convolve_depthwise(x, self.depthwise_kernel, *settings)
             return convolve(x, self.pointwise_kernel)
         return convolve(x, self.kernel, *settings)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: MapShape) -> MapShape:
         if self.padding == "valid":
-            lost = (0, *((k - 1) * self.dilation_rate for k in self.kernel_size), 0)
-            input_shape = [n and n - k for n, k in zip(input_shape, lost, strict=True)]
+            batch, *size, channels = input_shape
+            height, width = (
+                side and side - (taps - 1) * self.dilation_rate
+                for side, taps in zip(size, self.kernel_size, strict=True)
+            )
+            input_shape = batch, height, width, channels
         return _strided_shape(input_shape, self.strides, self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "kernel_size": self.kernel_size,
@@ -170,29 +188,29 @@ class FactorizedReduction(_Unit):
         ValueError: if `filters` is less than 2.
     """
 
-    def __init__(self, filters, relu=True, **kwargs):
+    def __init__(self, filters: int, relu: bool = True, **kwargs: Any) -> None:
         super().__init__(filters, **kwargs)
         if filters < 2:
             raise ValueError(f"filters: wanted at least 2, one for each path, got {filters}")
         self.relu = relu
         self.batch_normalization = self._batch_normalization()
 
-    def build(self, input_shape):
+    def build(self, input_shape: MapShape) -> None:
         channels, half = input_shape[-1], self.filters // 2
         self.path_1_kernel = self._kernel("path_1_kernel", (1, 1, channels, half))
         self.path_2_kernel = self._kernel("path_2_kernel", (1, 1, channels, self.filters - half))
         self.batch_normalization.build((None, None, None, self.filters))
         self._freeze_parts()
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         x = ops.relu(inputs) if self.relu else inputs
         x = reduce_factorized(x, self.path_1_kernel, self.path_2_kernel)
         return self.batch_normalization.call(x, training=training)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: MapShape) -> MapShape:
         return _strided_shape(input_shape, (2, 2), self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "relu": self.relu}
 
 
@@ -216,14 +234,21 @@ class Pool(layers.Layer):
         Tensor `(batch, ceil(height / strides), ceil(width / strides), channels)`.
     """
 
-    def __init__(self, kind, pool_size, strides=1, pool_padding="same", **kwargs):
+    def __init__(
+        self,
+        kind: Literal["average", "max"],
+        pool_size: int,
+        strides: int | Sequence[int] = 1,
+        pool_padding: PoolPadding = "same",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.kind = kind
         self.pool_size = pool_size
         self.strides = _pair(strides)
         self.pool_padding = pool_padding
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         if self.strides == (1, 1):
             return self._pool(inputs, "same")
         zeros = ("zeros", f"{self.kind}_zeros")
@@ -235,24 +260,24 @@ class Pool(layers.Layer):
             return self._pool(self._pad_zeros(inputs), "valid") / self._pool(real, "valid")
         return self._pool(inputs, "same")
 
-    def _pool(self, inputs, padding):
+    def _pool(self, inputs: Tensor, padding: Padding) -> Tensor:
         if self.kind == "average":
             return pool_average(inputs, self.pool_size, self.strides, padding)
         return ops.max_pool(
             inputs, self.pool_size, self.strides, padding, data_format="channels_last"
         )
 
-    def _pad_zeros(self, inputs):
+    def _pad_zeros(self, inputs: Tensor) -> Tensor:
         """What "same" pads for a stride of 2: one less on top and left of an even size."""
         _, height, width, _ = ops.shape(inputs)
         border = self.pool_size // 2
         padded = ops.pad(inputs, ((0, 0), (border, border), (border, border), (0, 0)))
         return padded[:, (height + 1) % 2 :, (width + 1) % 2 :, :]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: MapShape) -> MapShape:
         return _strided_shape(input_shape, self.strides, input_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "kind": self.kind,
@@ -287,7 +312,14 @@ class Operation(_Unit):
         Zoph et al. 2018, arXiv:1707.07012, section 3 and appendix A.4.
     """
 
-    def __init__(self, op, filters, strides=1, pool_padding="same", **kwargs):
+    def __init__(
+        self,
+        op: str,
+        filters: int,
+        strides: int = 1,
+        pool_padding: PoolPadding = "same",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(filters, **kwargs)
         allowed = (*operation.OPERATIONS, *operation.NORMALIZATIONS, *operation.ADJUSTMENTS)
         if op not in allowed:
@@ -295,9 +327,9 @@ class Operation(_Unit):
         self.op = op
         self.strides = strides
         self.pool_padding = pool_padding
-        self.steps = []
+        self.steps: list[layers.Layer] = []
 
-    def build(self, input_shape):
+    def build(self, input_shape: MapShape) -> None:
         steps = operation.operation_steps(self.op, input_shape[-1], self.filters, self.strides)
         self.steps = [self.layer(index, step) for index, step in enumerate(steps)]
         for step in self.steps:
@@ -305,7 +337,7 @@ class Operation(_Unit):
             input_shape = step.compute_output_shape(input_shape)
         self._freeze_parts()
 
-    def layer(self, index, step):
+    def layer(self, index: int, step: operation.Step) -> layers.Layer:
         """The layer of one of the operation's steps."""
         if isinstance(step, operation.PoolStep):
             return Pool(
@@ -325,24 +357,26 @@ class Operation(_Unit):
                 name=f"factorized_reduction_{index}",
                 **self.batch_norm_settings,
             )
-        kind = "separable" if step.separable else "convolution"
-        settings = asdict(step)
-        filters = step.output_channels(None, self.filters)
-        del settings["divisor"]
-        return ConvolutionUnit(
-            filters, **settings, name=f"{kind}_{index}", **self.batch_norm_settings
-        )
+        if isinstance(step, operation.ConvolutionStep):
+            kind = "separable" if step.separable else "convolution"
+            settings = asdict(step)
+            filters = step.output_channels(self.filters, self.filters)  # whatever comes in
+            del settings["divisor"]
+            return ConvolutionUnit(
+                filters, **settings, name=f"{kind}_{index}", **self.batch_norm_settings
+            )
+        raise TypeError(f"no layer does {step!r}")
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         x = inputs
         for step in self.steps:
             x = step.call(x, training=training) if isinstance(step, _Unit) else step.call(x)
         return x
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: MapShape) -> MapShape:
         return _strided_shape(input_shape, _pair(self.strides), self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "op": self.op,
@@ -351,10 +385,10 @@ class Operation(_Unit):
         }
 
 
-def _strided_shape(shape, strides, channels):
+def _strided_shape(shape: MapShape, strides: Size, channels: int) -> MapShape:
     """Shape after "same" padding; unknown sizes stay unknown."""
-    sizes = (
+    height, width = (
         None if size is None else -(-size // stride)
         for size, stride in zip(shape[1:3], strides, strict=True)
     )
-    return (shape[0], *sizes, channels)
+    return shape[0], height, width, channels

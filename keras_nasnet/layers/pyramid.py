@@ -11,7 +11,7 @@ from keras_nasnet.layers.normalization import register
 STEM = "stem"
 
 
-def feature_pyramid(model) -> dict[str, keras.KerasTensor]:
+def feature_pyramid(model: keras.Model) -> dict[str, keras.KerasTensor]:
     """The last feature map of each resolution, after ReLU; the stem's without.
 
     Args:
@@ -55,6 +55,6 @@ class FeatureModel(keras.Model):
     """
 
     @cached_property
-    def pyramid_outputs(self):
+    def pyramid_outputs(self) -> dict[str, keras.KerasTensor]:
         """`feature_pyramid` of the model."""
         return feature_pyramid(self)

@@ -5,9 +5,12 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import keras
 import numpy as np
+
+from keras_nasnet.tensor import Tensor
 
 _skipped = ContextVar("initialization_skipped", default=False)
 
@@ -24,14 +27,14 @@ def skip_initialization() -> Iterator[None]:
         _skipped.reset(token)
 
 
-class UnscopedVariables:
-    """Mixin for layers: under TensorFlow, variables are named `kernel`, not `cell_07/.../kernel`.
+class UnscopedVariables(keras.layers.Layer):
+    """A layer whose variables TensorFlow names `kernel`, not `cell_07/.../kernel`.
 
     TensorFlow compiles the operation that makes a variable anew for each name: 1 ms for each of
     NASNetLarge's 1546. Keras's own `Variable.path` is whole all the same.
     """
 
-    def add_weight(self, *args, **kwargs):
+    def add_weight(self, *args: Any, **kwargs: Any) -> keras.Variable:
         if keras.config.backend() != "tensorflow":
             return super().add_weight(*args, **kwargs)
         import tensorflow as tf
@@ -52,10 +55,10 @@ class FanOut(keras.initializers.Initializer):
             `keras.utils.set_random_seed` sets.
     """
 
-    def __init__(self, seed=None):
+    def __init__(self, seed: int | None = None) -> None:
         self.seed = random.getrandbits(32) if seed is None else seed
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
         if _skipped.get():
             return keras.ops.zeros(shape, dtype)
         *kernel_size, _, filters = shape
@@ -65,5 +68,5 @@ class FanOut(keras.initializers.Initializer):
         values -= limit
         return keras.ops.convert_to_tensor(values, dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"seed": self.seed}
