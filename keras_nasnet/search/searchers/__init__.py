@@ -6,7 +6,7 @@ from keras_nasnet.search.searchers.local_search import LocalSearch
 from keras_nasnet.search.searchers.predictor import PredictorSearcher
 from keras_nasnet.search.searchers.searcher import RandomSearcher, Searcher
 
-SEARCHERS = {
+SEARCHERS: dict[str, type[Searcher]] = {
     "controller": Controller,
     "evolution": RegularizedEvolution,
     "local": LocalSearch,

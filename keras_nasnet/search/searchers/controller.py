@@ -1,14 +1,16 @@
 """The paper's controller, a policy trained by proximal policy optimization."""
 
 import base64
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from keras_nasnet.check import check_integers, is_number, shown
 from keras_nasnet.search.searchers.policy import Policy
 from keras_nasnet.search.searchers.predictor import Predictor, normal_scores
-from keras_nasnet.search.searchers.searcher import Searcher
-from keras_nasnet.search.space import Choices
+from keras_nasnet.search.searchers.searcher import Canonical, Searcher
+from keras_nasnet.search.space import Choices, Decision
 
 ADAM_DECAYS, ADAM_EPSILON = (0.9, 0.999), 1e-8  # Kingma and Ba 2015
 
@@ -58,21 +60,21 @@ class Controller(Searcher):
 
     def __init__(
         self,
-        decisions,
-        seed=None,
+        decisions: Sequence[Decision],
+        seed: int | None = None,
         *,
-        canonical=None,
-        learning_rate=0.02,
-        batch_size=20,
-        num_epochs=1,
-        clip=0.2,
-        entropy_weight=0.1,
-        baseline_decay=0.95,
-        num_replayed=10,
-        num_candidates=20,
-        num_mutants=150,
-        num_starts=20,
-    ):
+        canonical: Canonical | None = None,
+        learning_rate: float = 0.02,
+        batch_size: int = 20,
+        num_epochs: int = 1,
+        clip: float = 0.2,
+        entropy_weight: float = 0.1,
+        baseline_decay: float = 0.95,
+        num_replayed: int = 10,
+        num_candidates: int = 20,
+        num_mutants: int = 150,
+        num_starts: int = 20,
+    ) -> None:
         super().__init__(decisions, seed, canonical=canonical)
         check_integers(1, batch_size=batch_size, num_epochs=num_epochs)
         check_integers(1, num_candidates=num_candidates)
@@ -113,11 +115,11 @@ class Controller(Searcher):
             candidates = self._predictor.best_first(np.concatenate([candidates, near]))
         return self._first_new(candidates)
 
-    def _take(self, trial_id, choices):
+    def _take(self, trial_id: str, choices: Choices) -> None:
         super()._take(trial_id, choices)
         self._samples.pop(choices, None)
 
-    def _learn(self):
+    def _learn(self) -> None:
         if len(self.rewards) - self._num_learned >= self.batch_size:
             self._update()
             self._samples.clear()
@@ -164,7 +166,7 @@ class Controller(Searcher):
         mean, square = estimates
         self.policy.weights -= self.learning_rate * mean / (np.sqrt(square) + ADAM_EPSILON)
 
-    def get_state(self):
+    def get_state(self) -> dict[str, Any]:
         return super().get_state() | {
             "weights": _to_text(self.policy.weights),
             "moments": _to_text(self._moments),
@@ -175,7 +177,7 @@ class Controller(Searcher):
             "asked": dict(self._asked),
         }
 
-    def set_state(self, state):
+    def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
         self.policy.weights[:] = _from_text(state["weights"])
         self._moments[:] = _from_text(state["moments"]).reshape(self._moments.shape)

@@ -1,8 +1,10 @@
 """Regularized evolution (Real et al. 2019)."""
 
+from collections.abc import Sequence
+
 from keras_nasnet.check import check_integers
-from keras_nasnet.search.searchers.searcher import Searcher
-from keras_nasnet.search.space import Choices
+from keras_nasnet.search.searchers.searcher import Canonical, Searcher
+from keras_nasnet.search.space import Choices, Decision
 
 
 class RegularizedEvolution(Searcher):
@@ -21,16 +23,24 @@ class RegularizedEvolution(Searcher):
         Real et al. 2019, arXiv:1802.01548, algorithm 1.
     """
 
-    def __init__(self, decisions, seed=None, *, canonical=None, population_size=20, sample_size=10):
+    def __init__(
+        self,
+        decisions: Sequence[Decision],
+        seed: int | None = None,
+        *,
+        canonical: Canonical | None = None,
+        population_size: int = 20,
+        sample_size: int = 10,
+    ) -> None:
         super().__init__(decisions, seed, canonical=canonical)
         check_integers(1, population_size=population_size, sample_size=sample_size)
         self.population_size, self.sample_size = population_size, sample_size
         self.num_starts = population_size
 
     def _propose(self) -> Choices:
-        succeeded = [key for key, reward in self.rewards.items() if reward is not None]
-        population = succeeded[-self.population_size :]
+        rewards = {key: reward for key, reward in self.rewards.items() if reward is not None}
+        population = list(rewards)[-self.population_size :]
         if len(population) < self.population_size:
             return self._random()
         sample = self.rng.choice(population, min(self.sample_size, len(population)), replace=False)
-        return self._mutated(self.choices[max(sample, key=self.rewards.__getitem__)])
+        return self._mutated(self.choices[max(sample, key=rewards.__getitem__)])

@@ -1,8 +1,11 @@
 """Hill climbing over single decisions, restarted (White et al. 2021)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from keras_nasnet.check import check_integers
-from keras_nasnet.search.searchers.searcher import Searcher
-from keras_nasnet.search.space import Choices
+from keras_nasnet.search.searchers.searcher import Canonical, Searcher
+from keras_nasnet.search.space import Choices, Decision
 
 
 class LocalSearch(Searcher):
@@ -21,7 +24,14 @@ class LocalSearch(Searcher):
         White et al. 2021, arXiv:2005.02960.
     """
 
-    def __init__(self, decisions, seed=None, *, canonical=None, num_starts=10):
+    def __init__(
+        self,
+        decisions: Sequence[Decision],
+        seed: int | None = None,
+        *,
+        canonical: Canonical | None = None,
+        num_starts: int = 10,
+    ) -> None:
         super().__init__(decisions, seed, canonical=canonical)
         check_integers(1, num_starts=num_starts)
         self.num_starts = num_starts
@@ -51,9 +61,9 @@ class LocalSearch(Searcher):
             if value != choices[place]
         ]
 
-    def get_state(self):
+    def get_state(self) -> dict[str, Any]:
         return super().get_state() | {"climb_start": self._climb_start}
 
-    def set_state(self, state):
+    def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
         self._climb_start = state["climb_start"]

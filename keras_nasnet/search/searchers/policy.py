@@ -4,7 +4,9 @@ In NumPy, so that a search takes the same course under every backend, and in a p
 none. Gates and weights are laid out as in `keras.layers.LSTM`.
 """
 
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -45,34 +47,35 @@ class Policy:
         Zoph et al. 2018, section 3.1 and appendix A.
     """
 
-    def __init__(self, counts, rng, dtype="float32") -> None:
+    def __init__(
+        self, counts: Sequence[int] | np.ndarray, rng: np.random.Generator, dtype: str = "float32"
+    ) -> None:
         self.choice_slices = [slice(*ends) for ends in pairwise(accumulate(counts, initial=0))]
         num_choices = int(sum(counts))
-        shapes = {
+        self._shapes: dict[str, tuple[int, ...]] = {
             "embedding": (1 + num_choices, NUM_UNITS),  # row 0 is the start
             "kernel": (NUM_UNITS, 4 * NUM_UNITS),
             "recurrent_kernel": (NUM_UNITS, 4 * NUM_UNITS),
             "bias": (4 * NUM_UNITS,),
             "head": (NUM_UNITS, num_choices),
         }
-        self._shapes = shapes
-        size = sum(int(np.prod(shape)) for shape in shapes.values())
+        size = sum(prod(shape) for shape in self._shapes.values())
         self.weights = rng.uniform(-INITIAL_RANGE, INITIAL_RANGE, size).astype(dtype)
 
     def named(self, vector: np.ndarray) -> dict[str, np.ndarray]:
         """Views of a vector such as `weights`, by name."""
-        sizes = [int(np.prod(shape)) for shape in self._shapes.values()]
+        sizes = [prod(shape) for shape in self._shapes.values()]
         parts = np.split(vector, np.cumsum(sizes)[:-1])
         return {
             name: part.reshape(shape)
             for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
         }
 
-    def sample(self, rng, num_samples: int) -> np.ndarray:
+    def sample(self, rng: np.random.Generator, num_samples: int) -> np.ndarray:
         """Choices `(samples, decisions)`."""
         uniform = rng.random((num_samples, len(self.choice_slices)))
 
-        def choose(decision, probabilities):
+        def choose(decision: int, probabilities: np.ndarray) -> np.ndarray:
             thresholds = probabilities.cumsum(1)[:, :-1]
             return (uniform[:, decision, None] > thresholds).sum(1)
 
@@ -92,10 +95,10 @@ class Policy:
         """Where choices are among those of all decisions."""
         return choices + np.array([choice_slice.start for choice_slice in self.choice_slices])
 
-    def _run(self, num_samples, choose) -> Pass:
+    def _run(self, num_samples: int, choose: Callable[[int, np.ndarray], np.ndarray]) -> Pass:
         weights, num_decisions = self.named(self.weights), len(self.choice_slices)
 
-        def empty(*shape):
+        def empty(*shape: int) -> np.ndarray:
             return np.empty(shape, self.weights.dtype)
 
         run = Pass(
@@ -127,7 +130,9 @@ class Policy:
             token = 1 + choice_slice.start + run.choices[:, decision]
         return run
 
-    def gradient(self, run: Pass, log_gradient, entropy_gradient=0.0) -> np.ndarray:
+    def gradient(
+        self, run: Pass, log_gradient: np.ndarray, entropy_gradient: float = 0.0
+    ) -> np.ndarray:
         """The gradient of a loss by the weights, by backpropagation through the decisions.
 
         Args:

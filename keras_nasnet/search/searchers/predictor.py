@@ -1,13 +1,15 @@
 """A cheap model of the rewards told so far, and the search that it guides."""
 
+from collections.abc import Iterable, Sequence
 from math import pi, sqrt
+from typing import Any
 
 import numpy as np
 
 from keras_nasnet.check import check_integers
 from keras_nasnet.optional import import_optional
-from keras_nasnet.search.searchers.searcher import Searcher
-from keras_nasnet.search.space import Choices
+from keras_nasnet.search.searchers.searcher import Canonical, Searcher
+from keras_nasnet.search.space import Choices, Decision
 
 special = import_optional("scipy.special", "search")
 
@@ -35,14 +37,14 @@ class GaussianProcess:
         Rasmussen and Williams 2006, equations 2.25 and 2.26.
     """
 
-    def __init__(self, choices, num_values: int, decay: float, noise: float) -> None:
+    def __init__(self, choices: np.ndarray, num_values: int, decay: float, noise: float) -> None:
         self.num_values, self.noise = num_values, noise
         self._likeness = _likeness(choices.shape[1], decay)
         self._examples = _one_hot(choices, num_values)
         kernel = self._kernel(self._examples)
         self._precision = np.linalg.inv(kernel + noise * np.eye(len(choices)))
 
-    def add(self, choices) -> None:
+    def add(self, choices: np.ndarray) -> None:
         """One more example, choices `(decisions,)`, by the inverse of a bordered matrix."""
         example = _one_hot(choices[None], self.num_values)
         kernel = self._kernel(example)[0]
@@ -53,7 +55,7 @@ class GaussianProcess:
         self._precision += np.outer(border, border / rest)
         self._examples = np.concatenate([self._examples, example])
 
-    def __call__(self, choices, scores) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, choices: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What other choices may be worth.
 
         Args:
@@ -86,7 +88,7 @@ def _num_equal(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return (one @ other.T).astype("int16")
 
 
-def likeliest(choices, scores, num_values: int) -> tuple[float, float]:
+def likeliest(choices: np.ndarray, scores: np.ndarray, num_values: int) -> tuple[float, float]:
     """Decay and noise of the greatest likelihood (Rasmussen and Williams 2006, equation 2.30)."""
     one_hot = _one_hot(choices, num_values)
     num_equal = _num_equal(one_hot, one_hot)
@@ -101,11 +103,11 @@ def likeliest(choices, scores, num_values: int) -> tuple[float, float]:
     return max(likelihoods, key=likelihoods.__getitem__)
 
 
-def normal_scores(rewards) -> np.ndarray:
+def normal_scores(rewards: Iterable[float | None]) -> np.ndarray:
     """The quantiles of a normal distribution that the ranks of rewards are.
 
     Args:
-        rewards: sequence of float, or None for the worst.
+        rewards: iterable of float, or None for the worst.
 
     Returns:
         Float array `(rewards,)`; equal rewards have equal scores.
@@ -199,14 +201,14 @@ class PredictorSearcher(Searcher):
 
     def __init__(
         self,
-        decisions,
-        seed=None,
+        decisions: Sequence[Decision],
+        seed: int | None = None,
         *,
-        canonical=None,
-        num_starts=20,
-        num_candidates=400,
-        num_parents=20,
-    ):
+        canonical: Canonical | None = None,
+        num_starts: int = 20,
+        num_candidates: int = 400,
+        num_parents: int = 20,
+    ) -> None:
         super().__init__(decisions, seed, canonical=canonical)
         check_integers(2, num_starts=num_starts)
         check_integers(1, num_candidates=num_candidates, num_parents=num_parents)
@@ -222,6 +224,6 @@ class PredictorSearcher(Searcher):
         near = self._predictor.near_best(self.num_candidates - num_random, self.num_parents)
         return self._first_new(self._predictor.best_first(np.concatenate([random, near])))
 
-    def set_state(self, state):
+    def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
         self._predictor = Predictor(self)

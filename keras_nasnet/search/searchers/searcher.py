@@ -4,12 +4,14 @@ import math
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from keras_nasnet.check import shown
 from keras_nasnet.search.space import Choices, Decision, checked
+
+Canonical: TypeAlias = Callable[[Choices], Choices]
 
 ATTEMPTS = 50  # proposals, before the next new choices are counted up to
 
@@ -41,7 +43,7 @@ class Searcher(ABC):
         decisions: Sequence[Decision],
         seed: int | None = None,
         *,
-        canonical: Callable[[Choices], Choices] | None = None,
+        canonical: Canonical | None = None,
     ) -> None:
         self.decisions = tuple((str(name), int(count)) for name, count in decisions)
         names = {name for name, _ in self.decisions}
@@ -53,7 +55,7 @@ class Searcher(ABC):
             if count < 1:
                 raise ValueError(f"{name}: wanted at least 1 choice, got {count}")
         self.counts = np.array([count for _, count in self.decisions])
-        self.canonical: Callable[[Choices], Choices]
+        self.canonical: Canonical
         self.canonical = canonical or getattr(decisions, "canonical", None) or tuple
         self.rng = np.random.default_rng(seed)
         self.choices: dict[str, Choices] = {}
@@ -105,8 +107,9 @@ class Searcher(ABC):
             self._take(trial_id, checked(self.decisions, choices))
         if trial_id in self.rewards:
             return
-        is_finite = reward is not None and math.isfinite(reward)
-        self.rewards[trial_id] = float(reward) if is_finite else None  # type: ignore[arg-type]
+        self.rewards[trial_id] = (
+            float(reward) if reward is not None and math.isfinite(reward) else None
+        )
         self._learn()
 
     @property
