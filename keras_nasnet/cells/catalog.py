@@ -163,9 +163,7 @@ class Publication:
 
 
 PUBLICATIONS = {
-    "NASNetMobile": Publication(
-        "NASNet-A (4 @ 1056)", "74.0 / 91.6", "Zoph et al. 2018, table 3"
-    ),
+    "NASNetMobile": Publication("NASNet-A (4 @ 1056)", "74.0 / 91.6", "Zoph et al. 2018, table 3"),
     "NASNetLarge": Publication("NASNet-A (6 @ 4032)", "82.7 / 96.2", "Zoph et al. 2018, table 2"),
     "NASNetCIFAR": Publication(
         "NASNet-A (6 @ 768)", "CIFAR-10: error 3.41", "Zoph et al. 2018, table 1"

@@ -11,7 +11,7 @@ MIXTURES = {"mixup": layers.MixUp, "cutmix": layers.CutMix}  # which mix the lab
 
 
 def _layer(name: str, size):
-    """The Keras layer of a member of `keras_nasnet.training.recipes.AUGMENTATIONS`; None for crops."""
+    """The Keras layer of a member of `keras_nasnet.training.AUGMENTATIONS`; None for crops."""
     height, width = size
     settings = {"dtype": "float32"}
     if name == "pad_crop":
@@ -46,7 +46,7 @@ class Augmentation:
     """Random changes of a training batch.
 
     Args:
-        names: iterable of members of `keras_nasnet.training.recipes.AUGMENTATIONS`. `"resized_crop"` is
+        names: iterable of members of `keras_nasnet.training.AUGMENTATIONS`. `"resized_crop"` is
             left to whoever reads the images.
         size: `(height, width)` of the images.
 

@@ -27,7 +27,7 @@ class Batches(keras.utils.PyDataset):
         batch_size: int >= 1, default 32.
         seed: int to shuffle, anew for each epoch, and to augment; the last batch of an epoch is
             left out if it is not full. None (default) for all images in the source's order.
-        augmentation: names from `keras_nasnet.training.recipes.AUGMENTATIONS`, with a seed only; `"mixup"`
+        augmentation: names from `keras_nasnet.training.AUGMENTATIONS`, with a seed only; `"mixup"`
             and `"cutmix"` with one-hot labels only.
         normalization: mean and standard deviation, each of 3 floats, which images from -1 to 1
             are brought from to 0 and 1; None (default) to leave them.

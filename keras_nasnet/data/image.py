@@ -5,8 +5,8 @@ import math
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from keras_nasnet.inference.formats.decode import MAX_PIXELS
-
+# Of a file that is decoded, at 4 to 12 bytes each; cameras of 61 megapixels are below.
+MAX_PIXELS = 1 << 26
 JPEG = ("JPEG", "MPO")  # Pillow's formats that are decoded at a fraction
 QUARTER_TURNS = range(5, 9)  # orientations of EXIF that exchange width and height
 # A JPEG is decoded at a half, a quarter or an eighth if this many times the wanted size is left:

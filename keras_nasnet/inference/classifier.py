@@ -26,7 +26,7 @@ class Classifier:
         model: `keras.Model` from images of -1 to 1 to probabilities `(batch, classes)`.
         class_names: list of str; None for ImageNet's if there are 1000 classes, else numbers.
         size: `(height, width)` that images are resized to, up to 16,384; None for the model's own.
-        normalization: as in `keras_nasnet.data.batches.Batches`, None (default) for images from -1 to 1.
+        normalization: as in `keras_nasnet.data.Batches`, None (default) for images from -1 to 1.
 
     Raises:
         ValueError: if the model is no such classifier, or takes any size and none is given.

@@ -24,7 +24,7 @@ from keras_nasnet.layers import (
 )
 from keras_nasnet.layers.auxiliary import AuxiliaryModel
 from keras_nasnet.layers.pyramid import STEM, FeatureModel
-from keras_nasnet.tensor import Activation
+from keras_nasnet.tensor import Activation, Tensor
 
 CLASSIFIER = "predictions"
 AUXILIARY = "auxiliary"

@@ -289,7 +289,7 @@ class Pool(layers.Layer):
 
 @register
 class Operation(_Unit):
-    """One of the operations of `keras_nasnet.cells.operation`, with whatever its input makes necessary.
+    """One of `keras_nasnet.cells.operation`'s, with whatever its input makes necessary.
 
     Args:
         op: str, a key of `keras_nasnet.cells.operation.OPERATIONS` such as `"separable_5x5"` or of

@@ -130,7 +130,7 @@ class NASNetTuner(BaseTuner):
         """Runs trials until a limit is reached.
 
         Args:
-            data: str, as in `keras_nasnet.data.source.open_data`. Its validation images are not looked
+            data: str, as in `keras_nasnet.data.open_data`. Its validation images are not looked
                 at. Images that cannot be decoded are left out, and logged when a search begins.
             num_workers: int from 1 to 1,024, default 1: how many trials run at once. More are
                 processes of keras-tuner's chief and workers; each has its share of the cores.

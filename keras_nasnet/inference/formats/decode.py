@@ -1,12 +1,16 @@
 """JPEG and PNG files as images, in a TensorFlow graph, as `keras_nasnet.data.image` reads them."""
 
+from types import ModuleType
+
+from keras_nasnet.cells.operation import Size
+from keras_nasnet.data.image import MAX_PIXELS
+from keras_nasnet.tensor import Tensor
+
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 PNG_SIZE = 16, 8  # where width and height are
-# Of a file that is decoded, at 4 to 12 bytes each; cameras of 61 megapixels are below.
-MAX_PIXELS = 1 << 26
 
 
-def decode_images(tf, image_bytes, size):
+def decode_images(tf: ModuleType, image_bytes: Tensor, size: Size) -> Tensor:
     """Decodes, crops and resizes images.
 
     The middle of the aspect ratio of `size` is resized with antialiasing, transparent parts are
@@ -24,7 +28,7 @@ def decode_images(tf, image_bytes, size):
     """
 
     @tf.function(autograph=False)  # where assertions run before what follows them
-    def decode(file):
+    def decode(file: Tensor) -> Tensor:
         is_jpeg = _starts_with(tf, file, JPEG)
         # An operation that fails on shorter ones puts their bytes in its message.
         is_png = _starts_with(tf, file, PNG) & (tf.strings.length(file) >= sum(PNG_SIZE))
@@ -41,43 +45,43 @@ def decode_images(tf, image_bytes, size):
     return tf.map_fn(decode, image_bytes, fn_output_signature=tf.TensorSpec((*size, 3)))
 
 
-def _starts_with(tf, file, start: bytes):
+def _starts_with(tf: ModuleType, file: Tensor, start: bytes) -> Tensor:
     known = tf.strings.length(file) >= len(start)
     return tf.cond(
         known, lambda: tf.equal(tf.strings.substr(file, 0, len(start)), start), lambda: known
     )
 
 
-def _jpeg_shape(tf, file):
+def _jpeg_shape(tf: ModuleType, file: Tensor) -> Tensor:
     return tf.io.extract_jpeg_shape(file)[:2]
 
 
-def _png_shape(tf, file):
+def _png_shape(tf: ModuleType, file: Tensor) -> Tensor:
     width_height = tf.strings.substr(file, *PNG_SIZE)
     return tf.io.decode_raw(width_height, tf.int32, little_endian=False)[::-1]
 
 
-def _jpeg(tf, file):
+def _jpeg(tf: ModuleType, file: Tensor) -> Tensor:
     pixels = tf.io.decode_jpeg(file, channels=3, dct_method="INTEGER_ACCURATE")
     return tf.cast(pixels, tf.float32)
 
 
-def _png(tf, file):
+def _png(tf: ModuleType, file: Tensor) -> Tensor:
     pixels = tf.cast(tf.io.decode_png(file, channels=4), tf.float32)
     opacity = pixels[..., 3:] / 255
     return pixels[..., :3] * opacity + 255 * (1 - opacity)
 
 
-def _fit(tf, pixels, size):
+def _fit(tf: ModuleType, pixels: Tensor, size: Size) -> Tensor:
     """What `PIL.ImageOps.fit` does."""
-    size = tf.constant(size, tf.float32)
+    target = tf.constant(size, tf.float32)
     whole = tf.cast(tf.shape(pixels)[:2], tf.float32)
-    scale = tf.reduce_max(size / whole)
+    scale = tf.reduce_max(target / whole)
     resized = tf.raw_ops.ScaleAndTranslate(
         images=pixels[None],
-        size=tf.cast(size, tf.int32),
+        size=size,
         scale=tf.stack([scale, scale]),
-        translation=(size - whole * scale) / 2,
+        translation=(target - whole * scale) / 2,
         kernel_type="triangle",
         antialias=True,
     )

@@ -5,7 +5,9 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from keras_nasnet.inference.formats.servable import PROBABILITIES, Servable, write_graph
+import numpy as np
+
+from keras_nasnet.inference.formats.servable import PROBABILITIES, Runner, Servable, write_graph
 from keras_nasnet.optional import import_optional
 
 EXTRA, RUNTIME = "litert", "ai_edge_litert"
@@ -13,7 +15,7 @@ PRECISIONS = ("float32", "float16", "int8")
 FILE = None  # not a folder
 
 
-def write(servable: Servable, path: Path, precision: str, images=None) -> None:
+def write(servable: Servable, path: Path, precision: str, images: np.ndarray | None = None) -> None:
     """Writes a file, to which the class names are packed as `labels.txt`.
 
     `float16` halves the weights; `int8` quantizes weights and activations.
@@ -27,14 +29,14 @@ def write(servable: Servable, path: Path, precision: str, images=None) -> None:
         if precision == "float16":
             converter.target_spec.supported_types = [tf.float16]
         elif precision == "int8":
-            images = images.astype(servable.image_dtype)
-            converter.representative_dataset = lambda: ([image[None]] for image in images)
+            measured = np.asarray(images, servable.image_dtype)
+            converter.representative_dataset = lambda: ([image[None]] for image in measured)
         path.write_bytes(converter.convert())
     with zipfile.ZipFile(path, "a") as file:  # as TensorFlow Lite's metadata keeps labels
         file.writestr("labels.txt", "\n".join(servable.class_names) + "\n")
 
 
-def load(path: Path):
+def load(path: Path) -> Runner:
     """A function from images 0 to 255 `(batch, height, width, 3)` to probabilities."""
     litert = import_optional("ai_edge_litert.interpreter", EXTRA)
     interpreter = litert.Interpreter(str(path), num_threads=os.cpu_count())
@@ -42,7 +44,7 @@ def load(path: Path):
     image = runner.get_input_details()["image"]
     shape = tuple(image["shape_signature"][1:].tolist())
 
-    def run(images):
+    def run(images: np.ndarray) -> np.ndarray:
         if images.shape[1:] != shape:  # which the runtime takes for a wish to resize its input
             raise ValueError(f"image: wanted the shape {(None, *shape)}, got {images.shape}")
         return runner(image=images.astype(image["dtype"]))[PROBABILITIES]

@@ -3,8 +3,11 @@
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from keras_nasnet.inference.formats.servable import PROBABILITIES, Servable, make_graph
+import numpy as np
+
+from keras_nasnet.inference.formats.servable import PROBABILITIES, Runner, Servable, make_graph
 from keras_nasnet.optional import import_optional
 
 EXTRA, RUNTIME = "onnx", "onnxruntime"
@@ -13,7 +16,7 @@ FILE = None  # not a folder
 OPSET = 18
 
 
-def write(servable: Servable, path: Path, precision: str, images=None) -> None:
+def write(servable: Servable, path: Path, precision: str, images: np.ndarray | None = None) -> None:
     """Writes a file of opset 18 for batches of any size; `class_names` is in its metadata."""
     onnx = import_optional("onnx", EXTRA)
     converter = import_optional("tf2onnx.tfonnx", EXTRA)
@@ -37,7 +40,7 @@ def write(servable: Servable, path: Path, precision: str, images=None) -> None:
     onnx.save(model, path)
 
 
-def _optimize(model: bytes):
+def _optimize(model: bytes) -> Any:
     """The model without the transpositions around each of TensorFlow's convolutions.
 
     ONNX Runtime removes them in a second, tf2onnx's optimizer in a minute.
@@ -53,7 +56,7 @@ def _optimize(model: bytes):
         return onnx.load(options.optimized_model_filepath)
 
 
-def load(path: Path):
+def load(path: Path) -> Runner:
     """A function from images 0 to 255 `(batch, height, width, 3)` to probabilities."""
     runtime = import_optional(RUNTIME, EXTRA)
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])

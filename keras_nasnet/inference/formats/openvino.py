@@ -4,7 +4,9 @@ import json
 import tempfile
 from pathlib import Path
 
-from keras_nasnet.inference.formats.servable import PROBABILITIES, Servable, write_graph
+import numpy as np
+
+from keras_nasnet.inference.formats.servable import PROBABILITIES, Runner, Servable, write_graph
 from keras_nasnet.optional import import_optional
 
 EXTRA, RUNTIME = "openvino", "openvino"
@@ -13,7 +15,7 @@ FILE = "model.xml"  # in the folder that is written
 HINTS = {"float32": "f32", "float16": "f32", "bfloat16": "bf16", "int8": "f32"}  # for activations
 
 
-def write(servable: Servable, path: Path, precision: str, images=None) -> None:
+def write(servable: Servable, path: Path, precision: str, images: np.ndarray | None = None) -> None:
     """Writes a folder of `model.xml` and `model.bin`.
 
     `float16` and `bfloat16` halve the weights; `bfloat16` says, where `load` reads it, to compute
@@ -25,15 +27,16 @@ def write(servable: Servable, path: Path, precision: str, images=None) -> None:
         model = openvino.convert_model(Path(folder) / "graph")
     if precision == "int8":
         nncf = import_optional("nncf", EXTRA)
-        data = nncf.Dataset([image[None] for image in images.astype(servable.image_dtype)])
-        model = nncf.quantize(model, data, subset_size=len(images))
+        measured = np.asarray(images, servable.image_dtype)
+        data = nncf.Dataset([image[None] for image in measured])
+        model = nncf.quantize(model, data, subset_size=len(measured))
     model.set_rt_info(precision, ["keras_nasnet", "precision"])
     model.set_rt_info(json.dumps(servable.class_names), ["keras_nasnet", "class_names"])
     path.mkdir()
     openvino.save_model(model, path / FILE, precision in ("float16", "bfloat16"))
 
 
-def load(path: Path):
+def load(path: Path) -> Runner:
     """A function from images 0 to 255 `(batch, height, width, 3)` to probabilities."""
     openvino = import_optional(RUNTIME, EXTRA)
     core = openvino.Core()

@@ -3,7 +3,14 @@
 import tempfile
 from pathlib import Path
 
-from keras_nasnet.inference.formats.servable import PROBABILITIES, Servable, write_both_signatures
+import numpy as np
+
+from keras_nasnet.inference.formats.servable import (
+    PROBABILITIES,
+    Runner,
+    Servable,
+    write_both_signatures,
+)
 from keras_nasnet.optional import import_optional
 
 EXTRA, RUNTIME = "tensorflow", "tensorflow"
@@ -11,7 +18,7 @@ PRECISIONS = ("float32", "float16", "bfloat16")
 FILE = "saved_model.pb"  # in the folder that is written
 
 
-def write(servable: Servable, path: Path, precision: str, images=None) -> None:
+def write(servable: Servable, path: Path, precision: str, images: np.ndarray | None = None) -> None:
     """Writes the folder; its asset `class_names.txt` has a class in each line."""
     with tempfile.TemporaryDirectory() as folder:
         class_names = Path(folder) / "class_names.txt"
@@ -19,7 +26,7 @@ def write(servable: Servable, path: Path, precision: str, images=None) -> None:
         write_both_signatures(servable, path, class_names)
 
 
-def load(path: Path):
+def load(path: Path) -> Runner:
     """A function from images 0 to 255 `(batch, height, width, 3)` to probabilities.
 
     By a session: `tf.saved_model.load` copies the network several times over.

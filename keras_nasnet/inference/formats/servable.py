@@ -1,13 +1,19 @@
 """What is served, and the TensorFlow graphs from which every format is made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from keras_nasnet.inference.formats.decode import decode_images
 from keras_nasnet.optional import import_optional
+from keras_nasnet.tensor import Tensor
+
+Runner: TypeAlias = Callable[[np.ndarray], np.ndarray]  # from images to probabilities
 
 PROBABILITIES = "probabilities"
 VARIABLE_BYTES = 2**18  # weights of this size and more are variables in a SavedModel
@@ -28,15 +34,15 @@ class Servable:
         top_k: int, how many classes are named for an image.
     """
 
-    classify: Callable[[Any, list], Any]
-    weights: list
+    classify: Callable[[Tensor, list[Tensor]], Tensor]
+    weights: list[np.ndarray]
     size: tuple[int, int]
     image_dtype: str
     class_names: list[str]
     top_k: int
 
 
-def make_graph(servable: Servable):
+def make_graph(servable: Servable) -> Any:
     """A `tf.Graph` from the placeholder `image` to `probabilities`, its weights constants."""
     tf = import_optional("tensorflow", "tensorflow")
     with tf.Graph().as_default() as graph:
@@ -69,7 +75,7 @@ def write_both_signatures(servable: Servable, path: Path, class_names: Path) -> 
     v1 = tf.compat.v1
 
     @tf.function(autograph=False)  # once in the file, though called by both signatures
-    def outputs(image):
+    def outputs(image: Tensor) -> dict[str, Tensor]:
         weights = [
             variables[index] if index in variables else tf.constant(array)
             for index, array in enumerate(servable.weights)
@@ -101,12 +107,17 @@ def write_both_signatures(servable: Servable, path: Path, class_names: Path) -> 
     _write(path, graph, signatures, values)
 
 
-def _image(tf, servable):
+def _image(tf: ModuleType, servable: Servable) -> Tensor:
     shape = (None, *servable.size, 3)
     return tf.compat.v1.placeholder(servable.image_dtype, shape, name="image")
 
 
-def _write(path: Path, graph, signatures, values=None) -> None:
+def _write(
+    path: Path,
+    graph: Any,
+    signatures: Mapping[str, Sequence[dict[str, Tensor]]],
+    values: dict[Tensor, np.ndarray] | None = None,
+) -> None:
     """Writes a graph and its signatures, each of inputs and outputs by name.
 
     `tf.saved_model.save` would trace the network and its variables several times over: for
