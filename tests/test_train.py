@@ -14,11 +14,13 @@ import keras
 import numpy as np
 import pytest
 from conftest import assert_same_weights, weights_of
+from test_lock import hold, written_by  # noqa: F401  a fixture
 
 from keras_nasnet import Block, CellSpec, Edge, Genotype
 from keras_nasnet.atomic import NotWrittenError
 from keras_nasnet.cells.catalog import network_of
 from keras_nasnet.data.source import Source
+from keras_nasnet.lock import HOLDER, FolderInUseError, locked
 from keras_nasnet.training import trainer as training
 from keras_nasnet.training.callback import CHECKPOINT, LOG, MODEL, RunCallback, StoppedError
 from keras_nasnet.training.checkpoint import load_checkpoint, save_checkpoint
@@ -150,6 +152,43 @@ def test_a_run_that_filled_the_disk_goes_on_once_there_is_room(tmp_path, monkeyp
     monkeypatch.undo()
     run_of(Job.of_run(tmp_path / "run"), tmp_path / "run", resume=True)
     assert [row["epoch"] for row in rows(tmp_path / "run")] == ["0", "1"]
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_run_that_is_going_on_elsewhere_is_left_alone(tmp_path, hold, monkeypatch, resume):  # noqa: F811
+    process = hold(tmp_path)
+    monkeypatch.setattr(training, "make_model", pytest.fail)
+    before = contents(tmp_path)
+    with pytest.raises(FolderInUseError, match=f"is in use by process {process.pid} on"):
+        run_of(job(), tmp_path, resume=resume)
+    assert contents(tmp_path) == before
+
+
+def test_a_run_that_was_taken_over_writes_no_more(tmp_path, monkeypatch):
+    """By another host, for this one slept: its newer checkpoint stays."""
+    before, taken = RunCallback.on_train_batch_end, []
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.step == 4:
+            written_by(tmp_path)
+            (tmp_path / CHECKPOINT).write_bytes(b"newer")
+            taken.append(contents(tmp_path))
+        before(self, batch, logs)
+
+    monkeypatch.setattr(RunCallback, "on_train_batch_end", on_train_batch_end)
+    with pytest.raises(FolderInUseError, match="was taken over by process 7 on elsewhere"):
+        run_of(job(), tmp_path)
+    assert [contents(tmp_path)] == taken
+    (tmp_path / HOLDER).unlink()
+    (tmp_path / CHECKPOINT).unlink()
+    monkeypatch.setattr(RunCallback, "on_train_batch_end", before)
+    run_of(job(), tmp_path, resume=True)
+    with locked(tmp_path):  # it is free again
+        pass
 
 
 def test_weights_that_are_not_finite_are_no_checkpoint(tmp_path):

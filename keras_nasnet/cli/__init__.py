@@ -27,8 +27,9 @@ def main(arguments=None) -> int:
         arguments: list of str; those of the process by default.
 
     Returns:
-        Exit status: 0, 1 if images that were named could not be read, training failed, runtimes
-        were not run or files not written, 2 for a mistake in the arguments.
+        Exit status: 0; 1 if images that were named could not be read, training or all trials of a
+        search failed, runtimes were not run or files not written; 2 for a mistake in the
+        arguments or a folder that is in use.
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s")

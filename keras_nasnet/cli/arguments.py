@@ -14,6 +14,7 @@ from keras_nasnet.cells.catalog import GENOTYPES, MODELS, network_of
 from keras_nasnet.cells.genotype import MAX_JSON, Genotype
 from keras_nasnet.cells.plan import NASNetConfig
 from keras_nasnet.check import cut, read_json, shown, within
+from keras_nasnet.lock import HOLDER, LOCK
 from keras_nasnet.training.recipes import Recipe, recipe
 from keras_nasnet.weights.manifest import PUBLISHED
 
@@ -153,7 +154,7 @@ def run_folder(options, may_change: tuple[str, ...]) -> Path:
     """
     folder = Path(options.resume or options.out)
     if options.resume is None:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and (not folder.is_dir() or _has_files(folder)):
             raise ValueError(f"--out: {folder} is there already; name a new folder")
         check_place(folder, makes_folders=True)
         return folder
@@ -165,6 +166,11 @@ def run_folder(options, may_change: tuple[str, ...]) -> Path:
     if changed:
         raise ValueError(f"--resume: the run keeps its settings; leave out {', '.join(changed)}")
     return folder
+
+
+def _has_files(folder: Path) -> bool:
+    """Whether there is more than what a process leaves that is killed before it has begun."""
+    return any(path.name not in (LOCK, HOLDER) for path in folder.iterdir())
 
 
 def choose_backend() -> None:

@@ -21,6 +21,7 @@ from keras_nasnet.cli.arguments import (
     run_folder,
     size,
 )
+from keras_nasnet.lock import locked
 from keras_nasnet.training.recipes import RECIPES
 
 
@@ -77,9 +78,14 @@ def add(commands):
 
 
 def run(options) -> int:
-    may_change = ("checkpoint_seconds", "strict")
-    folder, resume = run_folder(options, may_change), options.resume is not None
-    new_job = None if resume else _new_job(options)
+    folder = run_folder(options, ("checkpoint_seconds", "strict"))
+    new_job = None if options.resume else _new_job(options)
+    with locked(folder):
+        return _run(options, folder, new_job)
+
+
+def _run(options, folder, new_job) -> int:
+    resume = new_job is None
     choose_backend()
     from keras_nasnet.data.inspection import find_duplicates
     from keras_nasnet.data.source import open_data
@@ -109,7 +115,8 @@ def _train(job, data, folder, resume: bool, checkpoint_s: float) -> int:
     except (FloatingPointError, NotWrittenError, StoppedError) as stop:
         print(f"\nkeras-nasnet: {stop}", file=sys.stderr)
         return 130 if isinstance(stop, StoppedError) else 1
-    print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    print(f"{folder}: {', '.join(names)}")
     return 0
 
 

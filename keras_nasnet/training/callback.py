@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 
 from keras_nasnet.atomic import replace_file
+from keras_nasnet.lock import FolderLock
 from keras_nasnet.training.checkpoint import save_checkpoint
 from keras_nasnet.training.log import Log, draw_curves
 
@@ -28,6 +29,7 @@ class RunCallback(keras.callbacks.Callback):
 
     Args:
         run: path of the run folder.
+        lock: `FolderLock` of it.
         log: `Log`.
         learning_rate: function of the step.
         steps_per_epoch, total_steps: ints.
@@ -40,6 +42,7 @@ class RunCallback(keras.callbacks.Callback):
     def __init__(
         self,
         run: Path,
+        lock: FolderLock,
         log: Log,
         learning_rate,
         *,
@@ -51,7 +54,8 @@ class RunCallback(keras.callbacks.Callback):
         say,
     ):
         super().__init__()
-        self.folder, self.log, self.learning_rate, self.say = run, log, learning_rate, say
+        self.folder, self.lock, self.log = run, lock, log
+        self.learning_rate, self.say = learning_rate, say
         self.first_step = self.step = self.checkpoint_step = step
         self.total_steps = total_steps
         self.metrics = metrics if step % steps_per_epoch else []
@@ -80,6 +84,7 @@ class RunCallback(keras.callbacks.Callback):
 
     def on_test_end(self, logs=None):
         # Before the moving averages, if any, are swapped back: this callback is the first.
+        self.lock.check()
         accuracy = (logs or {}).get("accuracy", 0.0)
         if accuracy > self.log.best("val_accuracy"):
             replace_file(self.folder / MODEL, self.model.save)
@@ -91,6 +96,7 @@ class RunCallback(keras.callbacks.Callback):
         self._checkpoint()
 
     def _checkpoint(self):
+        self.lock.check()
         try:
             save_checkpoint(self.model, self.folder / CHECKPOINT, self.step)
         except FloatingPointError as error:

@@ -13,6 +13,7 @@ from keras_nasnet.data.batches import Batches, measure
 from keras_nasnet.data.source import Source
 from keras_nasnet.device import data_parallel
 from keras_nasnet.layers.network import CLASSIFIER, TRAINING_STEP, unfreeze
+from keras_nasnet.lock import FolderLock, locked
 from keras_nasnet.training.callback import (
     CHECKPOINT,
     LOG,
@@ -42,7 +43,7 @@ def train(
     The folder holds `config.json`; `log.csv`, TensorBoard's logs and `curves.png`, with a row or
     point an epoch; `checkpoint.npz`, from which the run goes on as if it had never stopped;
     `model.keras`, of the epoch with the best validation accuracy. Files are written beside and
-    replaced.
+    replaced. The folder is locked meanwhile, see `keras_nasnet.lock.locked`.
 
     Args:
         job: `Job`.
@@ -61,15 +62,21 @@ def train(
         ValueError: if job and data do not fit each other or the devices.
         FloatingPointError: if the loss is not finite.
         StoppedError: if the process got SIGINT or SIGTERM.
+        FolderInUseError: if another process is at work in the folder, or has taken it over.
         NotWrittenError: if a file cannot be written; the message says how to go on.
     """
-    run = Path(run)
-    training, _ = data
     if job.recipe.batch_size % job.devices:
         raise ValueError(
             f"batch_size: wanted a multiple of the {job.devices} devices, "
             f"got {job.recipe.batch_size}"
         )
+    run = Path(run)
+    with locked(run) as lock:
+        return _train(job, data, run, lock, resume, checkpoint_s, verbose, say)
+
+
+def _train(job: Job, data, run: Path, lock: FolderLock, resume, checkpoint_s, verbose, say):
+    training, _ = data
     keras.utils.set_random_seed(job.seed)
     normalization = _normalization(job, training, run, resume)
     batches, held_out = _batches(job, data, normalization)
@@ -87,6 +94,7 @@ def train(
         log = Log(run, LOG, TENSORBOARD, step // len(batches))
         callback = RunCallback(
             run,
+            lock,
             log,
             learning_rate(job.recipe, len(batches)),
             steps_per_epoch=len(batches),
