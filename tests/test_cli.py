@@ -1,8 +1,10 @@
 """The command line as a user meets it: what is printed, what is written, exit codes."""
 
+import argparse
 import csv
 import json
 import re
+import time
 
 import keras
 import pytest
@@ -10,9 +12,13 @@ from conftest import ONE_BLOCK, one_block
 from PIL import Image
 from test_data import encoded, write_folder
 from test_genotype import random_genotype
+from test_lock import hold  # noqa: F401  a fixture
 
-from keras_nasnet import cli
+from keras_nasnet import cli, data
 from keras_nasnet.cells.catalog import NASNET_A
+from keras_nasnet.cli.arguments import run_folder
+from keras_nasnet.lock import HOLDER, LOCK
+from keras_nasnet.search import NASNetTuner
 
 
 def run(capsys, *arguments):
@@ -224,6 +230,31 @@ def test_random_weights_are_told(capsys, tmp_path, monkeypatch):
     assert (status, err) == (0, "")
 
 
+@pytest.mark.parametrize("command", ["train", "search"])
+def test_a_folder_in_use_is_told_in_a_line(capsys, tmp_path, hold, monkeypatch, command):  # noqa: F811
+    process = hold(tmp_path)
+    monkeypatch.setattr(data, "open_data", pytest.fail)
+    begin = time.monotonic()
+    status, out, err = run(capsys, command, "--resume", tmp_path)
+    assert time.monotonic() - begin < 2
+    assert (status, out) == (2, "")
+    assert re.fullmatch(
+        rf"keras-nasnet: {tmp_path} is in use by process {process.pid} on \S+ since .*\n", err
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {LOCK, HOLDER}
+
+
+def test_what_a_killed_process_left_is_a_new_folder(tmp_path, hold):  # noqa: F811
+    process = hold(tmp_path / "run")
+    process.kill()
+    process.wait()
+    parser = argparse.Namespace(out=tmp_path / "run", resume=None)
+    assert run_folder(parser, ()) == tmp_path / "run"
+    (tmp_path / "run" / "config.json").touch()
+    with pytest.raises(ValueError, match="is there already"):
+        run_folder(parser, ())
+
+
 def test_recipes_are_shown_with_their_sources(capsys):
     status, out, _ = run(capsys, "recipes")
     assert status == 0
@@ -317,6 +348,45 @@ def test_search_and_go_on(capsys, tmp_path):
     assert status == 2
     assert "leave out --filters" in err
     assert run(capsys, "info", out / "best.json", "--stem", "cifar")[0] == 0
+
+
+@pytest.mark.slow
+def test_a_search_of_which_all_trials_fail(capsys, tmp_path, monkeypatch):
+    """Of too great a learning rate; the next ones are spared it."""
+    out = tmp_path / "run"
+    arguments = ["search", "--data", "digits", "--blocks", "1", "--num-cells", "1"]
+    arguments += ["--filters", "2", "--searcher", "random", "--trials", "2", "--out", out]
+    arguments += ["--finalists", "1"]
+    arguments += ["--set", "epochs=1", "batch_size=256", "learning_rate=1e30", "clip_norm=1e30"]
+    status, printed, err = run(capsys, *arguments)
+    assert status == 1
+    reason = r"FloatingPointError: the loss is \S+ at step \d+; .*"
+    for number in (0, 1):
+        assert re.search(rf"^ +{number} +failed +failed .* {reason}$", printed, re.MULTILINE)
+        text = (out / f"trial_{number}" / "error.txt").read_text()
+        assert "Traceback (most recent call last)" in text
+    assert "Traceback" not in printed + err
+    assert "best.json" not in printed
+    assert not (out / "best.json").exists()
+    file = re.escape(str(out / "trial_1" / "error.txt"))
+    told = (
+        rf"^keras-nasnet: no trial has succeeded; the last one: {reason} \({file} has all of it\)$"
+    )
+    assert re.search(told, err, re.MULTILINE)
+
+    monkeypatch.setattr(NASNetTuner, "run_trial", lambda self, trial, data: 0.5)
+    monkeypatch.setattr(NASNetTuner, "train_finalists", lambda self, data, count, epochs: None)
+    status, printed, err = run(capsys, "search", "--resume", out, "--trials", "3")
+    assert status == 0
+    assert (out / "best.json").exists()
+
+
+def test_a_search_without_a_trial(capsys, tmp_path):
+    arguments = ["search", "--data", "digits", "--out", tmp_path / "run", "--seconds", "1e-9"]
+    status, printed, err = run(capsys, *arguments)
+    assert status == 1
+    assert "no trial has succeeded, for none was run before the time was up" in err
+    assert "best.json" not in printed
 
 
 @pytest.mark.every_backend

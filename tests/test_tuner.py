@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 from test_data import write_folder
+from test_lock import hold, written_by  # noqa: F401  a fixture
 
 from keras_nasnet import Genotype
+from keras_nasnet.lock import HOLDER, FolderInUseError
 from keras_nasnet.search import NASNetTuner, SearchSpace
-from keras_nasnet.search.tuner import BEST, FINALISTS, TRIALS
+from keras_nasnet.search.tuner import BEST, ERROR, FINALISTS, TRIALS
+from keras_nasnet.search.workers import CAN_PIN, THREADS
 from keras_nasnet.training.callback import LOG
 from keras_nasnet.training.log import read_log, read_rows
 from keras_nasnet.training.recipes import recipe
@@ -240,6 +243,9 @@ def test_a_child_whose_process_dies_is_a_failure_and_the_next_is_trained(tmp_pat
     first, second = (one.oracle.trials[key] for key in one.oracle.start_order)
     assert (first.status, second.status) == ("FAILED", "COMPLETED")
     assert "ChildFailedError: the child's process died" in first.message
+    folders = [Path(one.get_trial_dir(trial.trial_id)) for trial in (first, second)]
+    assert (folders[0] / ERROR).read_text() == first.message
+    assert not (folders[1] / ERROR).exists()
 
 
 @pytest.mark.slow
@@ -254,3 +260,118 @@ def test_images_that_children_leave_out_are_told_once_when_a_search_begins(tmp_p
     assert [message.count("3.jpg: not an image") for message in caplog.messages].count(1) == 1
     assert "3.jpg: not an image" not in capfd.readouterr().err
     assert "validation images are training images too" in caplog.messages[0]
+
+
+def failing(folder, **options):
+    class Failing(NASNetTuner):
+        def run_trial(self, trial):
+            raise RuntimeError("two lines,\n  of which the [first] counts\nand no more")
+
+    return Failing(SPACE, "random", directory=folder, max_trials=2, **options)
+
+
+def test_a_failed_trial_is_a_line_and_a_file(tmp_path, capsys):
+    one = failing(tmp_path)
+    one.search()
+    folder = Path(one.project_dir)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3, "a header and a line a trial"
+    for number, line in enumerate(lines[1:]):
+        assert line.split()[:3] == [f"{number}", "failed", "failed"]
+        assert line.endswith("  RuntimeError: two lines,")
+        text = (folder / f"trial_{number}" / ERROR).read_text()
+        assert text.startswith("Traceback (most recent call last):\n")
+        assert "in run_trial" in text
+        assert text.endswith("and no more\n")
+    assert [row["message"] for row in read_rows(folder / TRIALS)] == [
+        "RuntimeError: two lines,"
+    ] * 2
+    assert not (folder / BEST).exists()
+
+
+def test_a_search_that_is_going_on_elsewhere_is_left_alone(tmp_path, hold):  # noqa: F811
+    one = at_once(tmp_path)
+    process = hold(one.project_dir)
+    before = contents(one.project_dir)
+    told = f"is in use by process {process.pid} on"
+    for begin in (
+        one.search,
+        lambda: at_once(tmp_path),
+        lambda: NASNetTuner(SPACE, directory=tmp_path, max_trials=1, overwrite=True),
+    ):
+        with pytest.raises(FolderInUseError, match=told):
+            begin()
+    assert contents(one.project_dir) == before
+
+
+def test_what_another_process_has_searched_meanwhile_is_not_lost(tmp_path):
+    one, other = at_once(tmp_path), at_once(tmp_path, max_trials=40)
+    other.search()
+    one.search()
+    runs = (Path(one.project_dir) / "runs.txt").read_text().split()
+    assert len(runs) == len(set(runs)) == 60
+    assert len(read_rows(Path(one.project_dir) / TRIALS)) == 60
+
+
+def test_a_search_that_was_taken_over_writes_no_more(tmp_path):
+    """By another host, for this one slept."""
+
+    class TakenOver(NASNetTuner):
+        def run_trial(self, trial):
+            if trial.trial_id == "3":
+                written_by(Path(self.project_dir))
+                files.update(contents(self.project_dir))
+            return 1.0
+
+    files = {}
+    one = TakenOver(SPACE, "random", directory=tmp_path, max_trials=8)
+    with pytest.raises(FolderInUseError, match="was taken over by process 7 on elsewhere"):
+        one.search()
+    assert contents(one.project_dir) == files
+    (Path(one.project_dir) / HOLDER).unlink()
+    resumed = TakenOver(SPACE, "random", directory=tmp_path, max_trials=3)
+    assert resumed.oracle.end_order == ["0", "1", "2"]
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
+
+
+def test_a_trial_in_other_hands_is_no_failed_trial(tmp_path, monkeypatch):
+    one = tuner(tmp_path)
+
+    def train(*arguments):
+        raise FolderInUseError("the trial was taken over")
+
+    monkeypatch.setattr(one._children, "train", train)
+    with pytest.raises(FolderInUseError, match="the trial was taken over"):
+        one.search("digits")
+    assert tuner(tmp_path).oracle.end_order == []
+
+
+@pytest.mark.slow
+def test_a_child_waits_for_the_one_of_a_killed_search(tmp_path, hold):  # noqa: F811
+    one = tuner(tmp_path, max_trials=1)
+    hold(Path(one.project_dir) / "trial_0", 2)
+    one.search("digits")
+    assert [trial.status for trial in one.oracle.trials.values()] == ["COMPLETED"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CAN_PIN, reason="workers have no cores of their own")
+def test_rewards_depend_on_threads_but_not_on_workers(tmp_path, monkeypatch):
+    """Three trials in a process, and by two workers, each child on one thread."""
+    cores = os.sched_getaffinity(0)
+    two = tuner(tmp_path / "two", max_trials=3)
+    one = tuner(tmp_path / "one", max_trials=3)
+    try:
+        os.sched_setaffinity(0, sorted(cores)[:2])
+        two.search("digits", num_workers=2)
+    finally:
+        os.sched_setaffinity(0, cores)
+    for name in THREADS:
+        monkeypatch.setenv(name, "1")
+    one.search("digits")
+    rewards = one.oracle.searcher.rewards
+    assert None not in rewards.values()
+    assert two.oracle.searcher.rewards == rewards

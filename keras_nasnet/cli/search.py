@@ -15,6 +15,7 @@ from keras_nasnet.cli.arguments import (
     run_folder,
     size,
 )
+from keras_nasnet.lock import locked
 from keras_nasnet.search import SEARCHERS, SearchSpace
 from keras_nasnet.search.workers import LOOPBACK, MAX_WORKERS
 from keras_nasnet.training.job import MAX_SEED
@@ -92,12 +93,19 @@ def add(commands):
 
 def run(options) -> int:
     folder = run_folder(options, (*LIMITS, *PLACES))
+    with locked(folder):
+        settings = _settings(options, folder)
+        choose_backend()
+        return _search(_tuner(settings, folder), settings, options.workers, options.bind)
+
+
+def _settings(options, folder) -> dict:
+    """What is searched for and how: of the command line, or of the search that goes on."""
     others = ("out", "resume", "run", "parser", *PLACES)
-    names = [name for name in vars(options) if name not in others]
-    settings = {name: getattr(options, name) for name in names}
+    settings = {name: value for name, value in vars(options).items() if name not in others}
     if options.resume:
         limits = {name: settings[name] for name in LIMITS if settings[name] is not None}
-        settings = _settings_of(folder, names) | limits
+        settings = _settings_of(folder, list(settings)) | limits
     if settings["data"] is None:
         raise ValueError("--data: say what to train on")
     if settings["trials"] is None and settings["seconds"] is None:
@@ -106,13 +114,14 @@ def run(options) -> int:
     check_integers(1, **{name: count for name, count in counts.items() if count is not None})
     check_integers(1, MAX_WORKERS, workers=options.workers)
     check_integers(0, MAX_SEED, seed=settings["seed"])
+    return settings
+
+
+def _tuner(settings, folder):
     recipe = recipe_of(settings["recipe"], settings["set"])
     space = SearchSpace(settings["blocks"])
-    choose_backend()
     from keras_nasnet.data.source import open_data
     from keras_nasnet.search import NASNetTuner
-    from keras_nasnet.search.report import REPORT
-    from keras_nasnet.search.tuner import BEST
 
     open_data(settings["data"], settings["seed"])  # so that mistakes are told now
     tuner = NASNetTuner(
@@ -129,30 +138,50 @@ def run(options) -> int:
         seed=settings["seed"],
     )
     replace_text(folder / SETTINGS, json.dumps(settings, indent=2))
-    address = options.bind or LOOPBACK
-    if options.bind:
-        console.print(
-            f"listening on {address}, without authentication: anyone may alter this search"
-        )
+    return tuner
+
+
+def _search(tuner, settings, num_workers, bind) -> int:
+    from keras_nasnet.search.child import ChildFailedError
+    from keras_nasnet.search.report import REPORT
+    from keras_nasnet.search.tuner import BEST
+
+    folder, data = Path(tuner.project_dir), settings["data"]
+    if bind:
+        console.print(f"listening on {bind}, without authentication: anyone may alter this search")
     try:
-        tuner.search(settings["data"], num_workers=options.workers, address=address)
+        tuner.search(data, num_workers=num_workers, address=bind or LOOPBACK)
+        trials = [tuner.oracle.trials[key] for key in tuner.oracle.end_order]
+        if all(trial.score is None for trial in trials):
+            return _failed(f"no trial has succeeded{_last_reason(tuner, trials)}")
         if settings["finalists"]:
-            tuner.train_finalists(
-                settings["data"], settings["finalists"], settings["finalist_epochs"]
-            )
+            tuner.train_finalists(data, settings["finalists"], settings["finalist_epochs"])
     except NotWrittenError as error:
-        print(
-            f"keras-nasnet: {error}\n"
-            f"Once it can be, to go on: keras-nasnet search --resume {folder}",
-            file=sys.stderr,
-        )
-        return 1
+        go_on = f"Once it can be, to go on: keras-nasnet search --resume {folder}"
+        return _failed(f"{error}\n{go_on}")
     except KeyboardInterrupt:
         console.print(f"\nstopped; to go on: keras-nasnet search --resume {folder}")
         return 130
+    except (FloatingPointError, ChildFailedError) as error:  # of a finalist
+        return _failed(str(error))
     tuner.results_summary()
     console.print(f"{folder / REPORT} shows the search, {folder / BEST} holds the best cells")
     return 0
+
+
+def _last_reason(tuner, trials) -> str:
+    from keras_nasnet.search.progress import reason_of
+    from keras_nasnet.search.tuner import ERROR
+
+    if not trials:
+        return ", for none was run before the time was up"
+    file = Path(tuner.get_trial_dir(trials[-1].trial_id)) / ERROR
+    return f"; the last one: {reason_of(trials[-1].message)} ({file} has all of it)"
+
+
+def _failed(what: str) -> int:
+    print(f"keras-nasnet: {what}", file=sys.stderr)
+    return 1
 
 
 def _settings_of(folder: Path, names: list[str]) -> dict:

@@ -7,6 +7,7 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
+from keras_nasnet.lock import locked
 from keras_nasnet.optional import import_optional
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,9 @@ def inspect_data(name: str, held_out: float, seed: int, size) -> None:
 def train_child(job, held_out: float, folder: Path) -> float:
     """Trains a child, or goes on with its training.
 
+    It waits for a process that is still at work in the folder, as the child of a search that has
+    been killed is for a moment.
+
     Args:
         job: `keras_nasnet.training.job.Job`, whose data `open_data` knows.
         held_out: float in (0, 1), the share of the training images to validate with; the
@@ -104,8 +108,9 @@ def train_child(job, held_out: float, folder: Path) -> float:
 
     keras.utils.clear_session()
     data = _data(job.data, held_out, job.seed)
-    is_begun = (folder / CONFIG).exists()
-    train(job, data, folder, resume=is_begun, verbose=0, say=lambda line: None)
+    with locked(folder, wait=True):
+        is_begun = (folder / CONFIG).exists()
+        train(job, data, folder, resume=is_begun, verbose=0, say=lambda line: None)
     return max(row["val_accuracy"] for row in read_log(folder / LOG))
 
 

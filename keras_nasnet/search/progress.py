@@ -54,7 +54,10 @@ class SearchProgress:
             f"{oracle.trial_seconds[trial.trial_id]:,.0f}",
             _duration(self._time_left()),
         )
-        console.print("".join(f"{cell:>{WIDTH}}" for cell in cells), highlight=False)
+        row = "".join(f"{cell:>{WIDTH}}" for cell in cells)
+        if trial.message:
+            row += f"  {reason_of(trial.message)}"
+        console.print(row, highlight=False, markup=False, soft_wrap=True)
         self._advance()
 
     def _advance(self):
@@ -81,6 +84,12 @@ class SearchProgress:
 
 def score_text(score: float | None) -> str:
     return "failed" if score is None else f"{score:.4f}"
+
+
+def reason_of(message: str) -> str:
+    """What a trial's message comes down to: the line of its traceback that names the exception."""
+    lines = message.rpartition("Traceback (most recent call last):\n")[2].splitlines()
+    return next((line for line in lines if line.strip() and not line.startswith(" ")), "")
 
 
 def _duration(seconds: float) -> str:

@@ -24,10 +24,11 @@ from keras_nasnet.cells.plan import (
 )
 from keras_nasnet.cells.summary import summarize
 from keras_nasnet.check import check_integers, check_member, check_size
+from keras_nasnet.lock import FolderInUseError, FolderLock, locked
 from keras_nasnet.search import SEARCHERS
 from keras_nasnet.search.child import Children, inspect_data
 from keras_nasnet.search.oracle import SearcherOracle
-from keras_nasnet.search.progress import SearchProgress, console, score_text
+from keras_nasnet.search.progress import SearchProgress, console, reason_of, score_text
 from keras_nasnet.search.report import write_report
 from keras_nasnet.search.space import SearchSpace
 from keras_nasnet.search.workers import LOOPBACK, MAX_WORKERS, workers
@@ -38,8 +39,13 @@ from keras_nasnet.training.recipes import Recipe, recipe
 
 HELD_OUT_SHARE = 0.1  # 5,000 of CIFAR-10's 50,000 images, appendix A
 TRIALS, BEST, FINALISTS = "trials.csv", "best.json", "finalists.csv"
+ERROR = "error.txt"  # in the folder of a trial that failed
 REPORTING = 0.03  # the greatest share of a search's time that goes into its report
 LONGER = 5  # times the epochs of a trial, by default, for finalists
+
+
+class _TakenOverError(keras_tuner.errors.FatalError, FolderInUseError):
+    """Another process has a trial's folder: no failure of the trial, so the search ends."""
 
 
 class NASNetTuner(BaseTuner):
@@ -47,9 +53,10 @@ class NASNetTuner(BaseTuner):
 
     Each trial is a child: a small network of the cells to be tried, trained by a recipe in a
     process of its own; its run folder is the trial's. `trials.csv` lists all that have ended,
-    `best.json` is the genotype of the best, `report.html` shows the search. A search that was
-    stopped or killed goes on when the same tuner is made and `search` is called again, in the
-    middle of the child.
+    `best.json` is the genotype of the best, `report.html` shows the search, and the folder of a
+    trial that failed has an `error.txt`. A search that was stopped or killed goes on when the same
+    tuner is made and `search` is called again, in the middle of the child. The folder is locked
+    while it searches, see `keras_nasnet.lock.locked`.
 
     A subclass may override `run_trial(trial, ...)` and return a float; `search` then needs no data.
 
@@ -69,6 +76,7 @@ class NASNetTuner(BaseTuner):
 
     Raises:
         ValueError: if an argument is out of range, or the search that is there has other settings.
+        FolderInUseError: if another process searches there.
 
     Reference:
         Zoph et al. 2018, sections 3.1 and 4, appendix A.
@@ -110,6 +118,10 @@ class NASNetTuner(BaseTuner):
             searcher, objective, max_trials, max_seconds, ended=self._trial_ended
         )
         oracle.verbose = 0
+        self._lock: FolderLock | None = None
+        if not self._is_worker():
+            with locked(Path(directory or ".") / project_name):
+                pass  # nobody is searching there
         super().__init__(oracle, None, directory, project_name, overwrite)
         self.save()  # keras-tuner goes on with a search from the first such file on
 
@@ -140,6 +152,7 @@ class NASNetTuner(BaseTuner):
 
         Raises:
             ValueError: if `num_workers` is out of range.
+            FolderInUseError: if another process searches there, or has taken the search over.
             RuntimeError: if workers die before they begin a trial.
         """
         check_integers(1, MAX_WORKERS, num_workers=num_workers)
@@ -147,17 +160,24 @@ class NASNetTuner(BaseTuner):
             arguments["data"] = data
         if self._is_worker():  # of a chief elsewhere
             return self._search(arguments)
-        is_ours = type(self).run_trial is NASNetTuner.run_trial
-        if is_ours and data is not None and not self.oracle.trials:
-            inspect_data(data, HELD_OUT_SHARE, self.seed, self.size)
         is_parallel = num_workers > 1 or address != LOOPBACK
-        others = workers(self, num_workers, address, arguments) if is_parallel else nullcontext()
-        try:
-            with others, SearchProgress(self.oracle) as self._progress:
-                self._search(arguments)
-        finally:
-            self._progress = None
-            self._write_trials(with_report=True)
+        with locked(Path(self.project_dir)) as lock:
+            self.reload()  # another process may have gone on with it
+            self._rows = []
+            is_ours = type(self).run_trial is NASNetTuner.run_trial
+            if is_ours and data is not None and not self.oracle.trials:
+                inspect_data(data, HELD_OUT_SHARE, self.seed, self.size)
+            others = (
+                workers(self, num_workers, address, arguments) if is_parallel else nullcontext()
+            )
+            try:
+                with others, SearchProgress(self.oracle) as self._progress:
+                    self._lock = lock
+                    self._search(arguments)
+            finally:
+                self._progress = self._lock = None
+                lock.check()
+                self._write_trials(with_report=True)
 
     def work(self, name, arguments):
         """Searches as a worker of this name, whose chief is where keras-tuner's variables say."""
@@ -173,9 +193,16 @@ class NASNetTuner(BaseTuner):
             self._children.close()
 
     def run_trial(self, trial, data):
-        return self._train(
-            self.genotype(trial), self.recipe, data, self.get_trial_dir(trial.trial_id)
-        )
+        folder = self.get_trial_dir(trial.trial_id)
+        try:
+            return self._train(self.genotype(trial), self.recipe, data, folder)
+        except FolderInUseError as error:
+            raise _TakenOverError(str(error)) from error
+
+    def on_trial_end(self, trial):
+        if self._lock is not None:
+            self._lock.check()
+        super().on_trial_end(trial)
 
     def _train(self, genotype, recipe, data, folder):
         job = Job(self.child_config(genotype), recipe, data, self.size, self.seed)
@@ -197,6 +224,7 @@ class NASNetTuner(BaseTuner):
 
         Raises:
             ValueError: if a number is below 1, or no trial has succeeded.
+            FolderInUseError: if another process searches there.
 
         Reference:
             Zoph et al. 2018, section 4.
@@ -206,6 +234,10 @@ class NASNetTuner(BaseTuner):
         trials = [t for t in self.oracle.get_best_trials(count) if t.score is not None]
         if not trials:
             raise ValueError("no trial has succeeded, there are no finalists")
+        with locked(Path(self.project_dir)):
+            return self._train_finalists(trials, data, epochs)
+
+    def _train_finalists(self, trials, data, epochs):
         longer = replace(self.recipe, epochs=epochs)
         rows = []
         try:
@@ -226,6 +258,8 @@ class NASNetTuner(BaseTuner):
 
     def _trial_ended(self, trial):
         """In the process that holds the oracle, for each trial."""
+        if trial.message:
+            replace_text(Path(self.get_trial_dir(trial.trial_id)) / ERROR, trial.message)
         self._write_trials(with_report=time.monotonic() >= self._next_report)
         if self._progress is not None:
             self._progress.ended(trial, self._size_of(trial)["parameters"])
@@ -263,7 +297,7 @@ class NASNetTuner(BaseTuner):
             "seconds": self.oracle.trial_seconds.get(trial.trial_id),
             **self._size_of(trial),
             "genotype": json.dumps(self.genotype(trial).to_dict()),
-            "message": (trial.message or "").strip().rpartition("\n")[2],
+            "message": reason_of(trial.message or ""),
         }
 
     def _size_of(self, trial) -> dict[str, int]:
