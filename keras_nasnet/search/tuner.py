@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import keras_tuner
 from keras_tuner.engine.base_tuner import BaseTuner
+from keras_tuner.src import config
 from rich.table import Table
 
 from keras_nasnet.atomic import replace_text
@@ -57,6 +58,10 @@ class NASNetTuner(BaseTuner):
     trial that failed has an `error.txt`. A search that was stopped or killed goes on when the same
     tuner is made and `search` is called again, in the middle of the child. The folder is locked
     while it searches, see `keras_nasnet.lock.locked`.
+
+    Under TensorFlow on CPUs a trial's reward follows from its cells, the seed and the number of
+    threads, not from what was trained before it or in which worker. Another number of threads, and
+    workers share the cores, adds in another order: the same cells get another reward.
 
     A subclass may override `run_trial(trial, ...)` and return a float; `search` then needs no data.
 
@@ -187,9 +192,11 @@ class NASNetTuner(BaseTuner):
         self._search(arguments)
 
     def _search(self, arguments):
+        debug, config.DEBUG = config.DEBUG, False  # tracebacks go to files, not to the terminal
         try:
             super().search(**arguments)
         finally:
+            config.DEBUG = debug
             self._children.close()
 
     def run_trial(self, trial, data):
