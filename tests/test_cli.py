@@ -14,7 +14,8 @@ from test_data import encoded, write_folder
 from test_genotype import random_genotype
 from test_lock import hold  # noqa: F401  a fixture
 
-from keras_nasnet import cli, data
+from keras_nasnet import cli
+from keras_nasnet.data import source
 from keras_nasnet.cells.catalog import NASNET_A
 from keras_nasnet.cli.arguments import run_folder
 from keras_nasnet.lock import HOLDER, LOCK
@@ -233,7 +234,7 @@ def test_random_weights_are_told(capsys, tmp_path, monkeypatch):
 @pytest.mark.parametrize("command", ["train", "search"])
 def test_a_folder_in_use_is_told_in_a_line(capsys, tmp_path, hold, monkeypatch, command):  # noqa: F811
     process = hold(tmp_path)
-    monkeypatch.setattr(data, "open_data", pytest.fail)
+    monkeypatch.setattr(source, "open_data", pytest.fail)
     begin = time.monotonic()
     status, out, err = run(capsys, command, "--resume", tmp_path)
     assert time.monotonic() - begin < 2

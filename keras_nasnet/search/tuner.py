@@ -130,7 +130,7 @@ class NASNetTuner(BaseTuner):
         super().__init__(oracle, None, directory, project_name, overwrite)
         self.save()  # keras-tuner goes on with a search from the first such file on
 
-    def child(self, genotype: Genotype) -> NASNetConfig:
+    def child_config(self, genotype: Genotype) -> NASNetConfig:
         """The network that a genotype is tried in."""
         return network_of(
             genotype,
@@ -138,6 +138,8 @@ class NASNetTuner(BaseTuner):
             num_cells=self.num_cells,
             penultimate_filters=4 * self.filters * output_width(genotype.normal),
         )
+
+    child = child_config  # the name in 0.1
 
     def genotype(self, trial) -> Genotype:
         """The cells of a trial."""
