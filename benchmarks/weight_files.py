@@ -3,6 +3,11 @@
 Prints how many of each were refused, loaded or left half done:
 
     python benchmarks/weight_files.py --mutations 1000 --kills 100 --processes 8
+
+Files of every format with damaged headers and bodies; and one of them again, by its number:
+
+    python benchmarks/weight_files.py --fuzz 5000 --processes 2
+    python benchmarks/weight_files.py --fuzz-only 29 --processes 1
 """
 
 import argparse
@@ -10,7 +15,6 @@ import hashlib
 import http.server
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,44 +27,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-
-MUTATIONS = ("flip", "truncate", "swap", "remove")
-
-
-def mutate(source: Path, target: Path, kind: str, rng: random.Random) -> None:
-    """Writes a damaged copy of an HDF5 file.
-
-    Args:
-        source: the file.
-        target: the copy.
-        kind: `"flip"` one to eight bits, `"truncate"`, `"swap"` or `"remove"` groups of layers.
-        rng: where.
-    """
-    if kind in ("flip", "truncate"):
-        data = bytearray(source.read_bytes())
-        if kind == "truncate":
-            del data[rng.randrange(len(data)) :]
-        else:
-            for _ in range(rng.randint(1, 8)):
-                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-        target.write_bytes(data)
-        return
-    shutil.copy(source, target)
-    with h5py.File(target, "r+") as file:
-        datasets = []
-        file.visititems(
-            lambda name, item: datasets.append(name) if isinstance(item, h5py.Dataset) else None
-        )
-        groups = sorted({str(parent) for name in datasets for parent in Path(name).parents} - {"."})
-        first, second = rng.sample(groups, 2)
-        if kind == "remove":
-            del file[first]
-        elif not first.startswith(second + "/") and not second.startswith(first + "/"):
-            file.move(first, "moved")
-            file.move(second, first)
-            file.move("moved", second)
-        else:
-            file.move(first, "moved")
+from fuzzing import fuzz
+from mutation import MUTATIONS, mutate
 
 
 def attempt(model, path: Path, file_hash: str | None) -> str:
@@ -68,7 +36,8 @@ def attempt(model, path: Path, file_hash: str | None) -> str:
 
     Returns:
         `"loaded"`; `"refused"`: a `ValueError` that names the file, and the model is as it was;
-        `"partial"`: the model is changed all the same; or the name of another exception.
+        `"partial"`: the model is changed all the same; `"over memory"`: there was not enough; or
+        the name of another exception.
     """
     from keras_nasnet import load_weights
 
@@ -77,6 +46,8 @@ def attempt(model, path: Path, file_hash: str | None) -> str:
         load_weights(model, path, file_hash=file_hash)
     except ValueError as error:
         unchanged = all(map(np.array_equal, before, model.get_weights()))
+        if isinstance(error.__cause__, MemoryError):
+            return "over memory" if unchanged else "partial"
         named = str(path) in str(error)
         return ("refused" if named else "unnamed file") if unchanged else "partial"
     except Exception as error:
@@ -211,34 +182,44 @@ def write_files(folder: Path):
     return ours, (folder / "legacy.h5", folder / "ours.weights.h5")
 
 
+def mutations(folder: Path, count: int) -> None:
+    """Damaged files of a network, with and without their hash."""
+    rng = random.Random(0)
+    model, files = write_files(folder)
+    hashes = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    for path in files:
+        results = attempt(model, path, hashes[path])
+        print(f"{path.name}, {path.stat().st_size:,} bytes, as it is: {results}")
+    outcomes = {hashed: Counter() for hashed in (True, False)}
+    for i in range(count):
+        path, kind = files[i % 2], MUTATIONS[i // 2 % len(MUTATIONS)]
+        damaged = folder / f"damaged_{path.name}"
+        mutate(path, damaged, kind, rng)
+        for hashed, counter in outcomes.items():
+            result = attempt(model, damaged, hashes[path] if hashed else None)
+            counter[result if hashed else f"{kind} {result}"] += 1
+    print(f"{count} mutations, hash known:", dict(outcomes[True]))
+    print(f"{count} mutations, no hash:", dict(sorted(outcomes[False].items())))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mutations", type=int, default=1000)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--processes", type=int, default=8)
+    parser.add_argument("--fuzz", type=int, help="this many files of every format, nothing else")
+    parser.add_argument("--fuzz-only", type=int, nargs="+", help="the files of these numbers")
     options = parser.parse_args()
     rng = random.Random(0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if options.fuzz or options.fuzz_only:
+            fuzz(folder, options.fuzz_only or range(options.fuzz), options.processes)
+            return
         print(f"{options.kills} kills:", dict(kill_downloads(folder / "k", options.kills, rng)))
         right, transfers = fetch_at_once(folder / "p", options.processes, rng)
         print(f"{options.processes} processes at once: {right} right, {transfers:.2f} transfers")
-
-        model, files = write_files(folder)
-        hashes = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-        for path in files:
-            results = attempt(model, path, hashes[path])
-            print(f"{path.name}, {path.stat().st_size:,} bytes, as it is: {results}")
-        outcomes = {hashed: Counter() for hashed in (True, False)}
-        for i in range(options.mutations):
-            path, kind = files[i % 2], MUTATIONS[i // 2 % len(MUTATIONS)]
-            damaged = folder / f"damaged_{path.name}"
-            mutate(path, damaged, kind, rng)
-            for hashed, counter in outcomes.items():
-                result = attempt(model, damaged, hashes[path] if hashed else None)
-                counter[result if hashed else f"{kind} {result}"] += 1
-        print(f"{options.mutations} mutations, hash known:", dict(outcomes[True]))
-        print(f"{options.mutations} mutations, no hash:", dict(sorted(outcomes[False].items())))
+        mutations(folder, options.mutations)
 
 
 if __name__ == "__main__":

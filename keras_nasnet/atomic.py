@@ -38,6 +38,8 @@ def check_place(path: Path, makes_folders: bool = False) -> None:
 def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
     """Has a file written beside `path`, then puts it in its place.
 
+    A link in the place of either is replaced; what it points to stays as it is.
+
     Args:
         path: where the file is to be.
         write: called with the path to write to, which has the same suffix.
@@ -49,6 +51,7 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
     if path.is_dir():
         raise NotWrittenError(f"{path} cannot be written: it is a folder")
     beside = path.with_name(f".{os.getpid()}.{path.name}")
+    beside.unlink(missing_ok=True)
     try:
         with told_of(path):
             write(beside)

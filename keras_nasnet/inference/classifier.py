@@ -16,6 +16,7 @@ from keras_nasnet.data.imagenet import imagenet_classes
 from keras_nasnet.layers.network import CLASSIFIER
 from keras_nasnet.training.callback import MODEL
 from keras_nasnet.training.job import CONFIG, is_run_file, read_config
+from keras_nasnet.weights.archive import check_model
 from keras_nasnet.zoo import build_model
 
 
@@ -84,8 +85,9 @@ class Classifier:
         config = read_config(file.parent) if has_config or is_run_file(file) else {}
         size = size or config.get("size")
         try:
+            check_model(file)
             model = keras.saving.load_model(file, compile=False)
-        except (ValueError, TypeError, OSError, KeyError) as error:
+        except Exception as error:  # Keras has many for damaged files
             raise ValueError(f"{file} cannot be loaded as a Keras model: {error}") from error
         return cls(model, config.get("class_names"), size, config.get("normalization"))
 

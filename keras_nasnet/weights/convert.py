@@ -10,9 +10,11 @@ import keras
 from keras_nasnet.atomic import check_place, replace_file, replace_text
 from keras_nasnet.cells.catalog import MODELS
 from keras_nasnet.cells.plan import NASNetConfig
+from keras_nasnet.cells.summary import summarize
 from keras_nasnet.layers.network import AUXILIARY, build
 from keras_nasnet.layers.variable import skip_initialization
 from keras_nasnet.weights.formats import NamedArrays, open_weights
+from keras_nasnet.weights.limit import max_bytes
 from keras_nasnet.weights.load import (
     Reading,
     model_variables,
@@ -66,13 +68,19 @@ class Contents:
         return count - 1 if has_background else count
 
 
-def contents_of(path: Path) -> Contents:
+def contents_of(path: Path, config: NASNetConfig | None = None) -> Contents:
     """What a weight file tells of its network.
+
+    Args:
+        path: of the file.
+        config: of the network, by which the file's size is judged; None (default) to judge it by
+            the largest of `list_models()`.
 
     Raises:
         ValueError: if it is no weight file.
     """
-    with open_weights(path) as file:
+    params = sum(row.params for row in summarize(config)) if config else None
+    with open_weights(path, max_bytes(params)) as file:
         if isinstance(file, NamedArrays):
             layout, arrays = file.layout, file.arrays
         else:
@@ -109,7 +117,7 @@ def convert(source, out, config: NASNetConfig | None = None, raw=False, licence=
     save = _writer(out)
     check_place(out)
     path = locate(source)
-    contents = contents_of(path)
+    contents = contents_of(path, config)
     try:
         config = config or contents.config()
     except ValueError as error:

@@ -14,6 +14,7 @@ from keras_nasnet.weights.manifest import PublishedFile
 MIRROR = "KERAS_NASNET_MIRROR"  # environment variable: an address in place of the published one
 TIMEOUT_S = 60
 CHUNK_BYTES = 1 << 16
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # not on Windows
 
 
 def cache_folder() -> Path:
@@ -26,6 +27,7 @@ def fetch(file: PublishedFile) -> Path:
 
     The file is written to `NAME.part`, which a later call resumes; its hash is checked; then it is
     moved to its name. A lock lets one process at a time do so, and the others use what it brought.
+    Nothing is written through a link: that of `NAME.part` or `NAME` is replaced.
 
     Args:
         file: `PublishedFile`.
@@ -45,6 +47,8 @@ def fetch(file: PublishedFile) -> Path:
             return target
         part = target.with_name(f"{target.name}.part")
         url = (os.environ.get(MIRROR) or file.base_url).rstrip("/") + f"/{file.url_name}"
+        if part.is_symlink():
+            part.unlink()
         resumed = part.exists()
         _download(url, part)
         if not matches(part, file.file_hash) and resumed:  # a part of something else
@@ -81,7 +85,7 @@ def _download(url: str, part: Path) -> None:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
             resumes = response.status == 206
             remaining = response.length
-            with part.open("ab" if resumes else "wb") as out, _progress() as progress:
+            with _open_part(part, "ab" if resumes else "wb") as out, _progress() as progress:
                 done = start if resumes else 0
                 task = progress.add_task(part.stem, completed=done)
                 progress.update(task, total=None if remaining is None else done + remaining)
@@ -100,6 +104,10 @@ def _download(url: str, part: Path) -> None:
             f"{url} cannot be downloaded: {reason}. What came is kept and the next call goes on "
             f"from there. A mirror can be named in {MIRROR}."
         ) from None
+
+
+def _open_part(part: Path, mode: str):
+    return open(part, mode, opener=lambda path, flags: os.open(path, flags | NO_FOLLOW, 0o666))
 
 
 def _progress() -> Progress:

@@ -1,7 +1,5 @@
 """Weight files of every format, recognised by content and read with nothing in them trusted."""
 
-import io
-import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +10,14 @@ from typing import Literal
 import h5py
 from safetensors import safe_open
 
+from keras_nasnet.weights.archive import KERAS_MEMBER, read_member
 from keras_nasnet.weights.array import Array
+from keras_nasnet.weights.bundle import TABLE_MAGIC
 from keras_nasnet.weights.hdf5 import WeightFile, read_weights
+from keras_nasnet.weights.limit import MAX_HEADER_BYTES
 from keras_nasnet.weights.slim import read_checkpoint
 from keras_nasnet.weights.timm import read_pickle
 
-KERAS_MEMBER = "model.weights.h5"  # of a `.keras` archive
-TABLE_MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)  # ends a checkpoint's index (table/format.h)
 OWN_NAME = "stem/kernel"
 
 
@@ -36,12 +35,13 @@ class NamedArrays:
 
 
 @contextmanager
-def open_weights(path: Path) -> Iterator[WeightFile | NamedArrays]:
+def open_weights(path: Path, limit: int) -> Iterator[WeightFile | NamedArrays]:
     """Opens a weight file.
 
     Args:
         path: of an HDF5 file, a `.keras` archive, a `.safetensors` or `.pth` file, or of the
             `.index` of a TensorFlow checkpoint.
+        limit: int, the most bytes that a packed file may declare, see `max_bytes`.
 
     Yields:
         Its arrays, good as long as the context lasts.
@@ -53,7 +53,7 @@ def open_weights(path: Path) -> Iterator[WeightFile | NamedArrays]:
     """
     with open(path, "rb") as stream:
         try:
-            with _open(path, stream) as file:
+            with _open(path, stream, limit) as file:
                 yield file
         except Exception as error:
             reason = getattr(error, "message", None) or (error.args or [type(error).__name__])[0]
@@ -61,7 +61,7 @@ def open_weights(path: Path) -> Iterator[WeightFile | NamedArrays]:
 
 
 @contextmanager
-def _open(path: Path, stream) -> Iterator[WeightFile | NamedArrays]:
+def _open(path: Path, stream, limit: int) -> Iterator[WeightFile | NamedArrays]:
     start = stream.read(9)
     stream.seek(0, 2)
     stream.seek(max(0, stream.tell() - len(TABLE_MAGIC)))
@@ -70,18 +70,20 @@ def _open(path: Path, stream) -> Iterator[WeightFile | NamedArrays]:
         with zipfile.ZipFile(stream) as archive:
             is_pickle = any(name.endswith("/data.pkl") for name in archive.namelist())
             if not is_pickle:
-                with h5py.File(io.BytesIO(archive.read(KERAS_MEMBER)), "r") as file:
+                with h5py.File(read_member(archive, KERAS_MEMBER, limit), "r") as file:
                     yield read_weights(file)
                 return
-        yield NamedArrays(read_pickle(path), "torch")
+        yield NamedArrays(read_pickle(path, limit), "torch")
     elif end == TABLE_MAGIC:
         yield NamedArrays(read_checkpoint(path), "slim")
     elif start[8:] == b"{":
+        if int.from_bytes(start[:8], "little") > MAX_HEADER_BYTES:
+            raise ValueError(f"its header declares more than {MAX_HEADER_BYTES:,} bytes")
         with safe_open(path, "numpy") as file:
             arrays = {name: _safetensor(file, name) for name in file.keys()}  # noqa: SIM118
             yield NamedArrays(arrays, "own" if OWN_NAME in arrays else "torch")
     elif start.startswith(b"\x80"):  # PyTorch's format before 1.6
-        yield NamedArrays(read_pickle(path), "torch")
+        yield NamedArrays(read_pickle(path, limit), "torch")
     else:
         with h5py.File(path, "r") as file:
             yield read_weights(file)

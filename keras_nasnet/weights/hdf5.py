@@ -7,10 +7,16 @@ Two layouts: legacy (Keras 1 and 2: an attribute `layer_names`, and for each lay
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count, takewhile
+from math import prod
 
 import h5py
+from h5py import h5d, h5g, h5l, h5o
 
-MAX_DEPTH = 32  # of groups: a damaged file may hold a cycle of links
+from keras_nasnet.weights.limit import MAX_OBJECTS
+
+MAX_DEPTH = 64  # of groups; the HDF5 library's own walk ends the process at some 10,000
+MAX_NAME = 1000  # characters
+PLAIN_LAYOUTS = (h5d.CONTIGUOUS, h5d.COMPACT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +37,9 @@ def read_weights(file: h5py.File) -> WeightFile:
     """The datasets of an open file.
 
     Raises:
-        ValueError: if it holds links to other files or has neither layout.
+        ValueError: as `check_objects` does, or if it has neither layout.
     """
-    link = file.id.links.visit(_link_to_elsewhere, info=True)
-    if link is not None:
-        raise ValueError(f"{link} is a link to elsewhere")
+    check_objects(file)
     root = file.get("model_weights", file)
     names = _attribute_list(root, "layer_names")
     if names:
@@ -46,24 +50,78 @@ def read_weights(file: h5py.File) -> WeightFile:
     raise ValueError("it has the layout of neither Keras 2 nor Keras 3 weights")
 
 
+def check_objects(file: h5py.File) -> None:
+    """Refuses an open file unless it is a tree of groups, with every array in it in full.
+
+    Raises:
+        ValueError: if it has links to elsewhere, anything that is linked twice, too many objects
+            or levels, arrays that are compressed or stored elsewhere, or arrays that declare more
+            than the file has.
+    """
+    seen = {h5o.get_info(file.id).addr}
+    groups, declared = [(file.id, "", 0)], 0
+    while groups:
+        group, path, depth = groups.pop()
+        for key in group:
+            name = f"{path}/{key.decode(errors='replace')}"
+            if group.links.get_info(key).type != h5l.TYPE_HARD:
+                raise ValueError(f"{name} is a link to elsewhere")
+            item = h5o.open(group, key)
+            address = h5o.get_info(item).addr
+            if address in seen:
+                raise ValueError(f"{name} is linked twice")
+            seen.add(address)
+            if len(seen) > MAX_OBJECTS:
+                raise ValueError(f"it has more than {MAX_OBJECTS:,} groups and arrays")
+            if isinstance(item, h5g.GroupID):
+                if depth == MAX_DEPTH:
+                    raise ValueError("its groups are nested too deeply")
+                groups.append((item, name, depth + 1))
+            elif isinstance(item, h5d.DatasetID):
+                declared += _plain_bytes(item, name)
+    size = file.id.get_filesize()
+    if declared > size:
+        raise ValueError(f"its arrays are {declared:,} bytes; the file has {size:,}")
+
+
+def _plain_bytes(dataset: h5d.DatasetID, name: str) -> int:
+    """Bytes of a dataset that lies in the file as it is."""
+    layout = dataset.get_create_plist()
+    if layout.get_external_count() or layout.get_layout() == h5d.VIRTUAL:
+        raise ValueError(f"{name} is not a plain dataset: its numbers are elsewhere")
+    if layout.get_layout() not in PLAIN_LAYOUTS:
+        raise ValueError(
+            f"{name} is not a plain dataset: it is in chunks or compressed, which Keras does not "
+            "write; h5repack --layout=CONTI makes it plain"
+        )
+    return dataset.get_space().get_simple_extent_npoints() * dataset.get_type().get_size()
+
+
 def _legacy_layer(group: h5py.Group) -> list[h5py.Dataset]:
     return [_dataset(group, name) for name in _attribute_list(group, "weight_names")]
 
 
 def _attribute_list(group: h5py.Group, name: str) -> list[str]:
-    """A list of strings, which Keras splits into `name0`, `name1`, ... where it is long."""
+    """A list of different strings, which Keras splits into `name0`, `name1`, ... if it is long."""
     keys = [name]
     if name not in group.attrs:
         keys = list(takewhile(group.attrs.__contains__, (f"{name}{i}" for i in count())))
-    values = [value for key in keys for value in group.attrs[key]]
-    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+    values: list[str] = []
+    for key in keys:
+        attribute = group.attrs.get_id(key)
+        if attribute.dtype.itemsize > MAX_NAME or prod(attribute.shape) > MAX_OBJECTS:
+            raise ValueError(f"{key} of {group.name} is no list of names")
+        values += [
+            value.decode() if isinstance(value, bytes) else str(value) for value in group.attrs[key]
+        ]
+    if len(set(values)) != len(values):
+        raise ValueError(f"{name} of {group.name} has a name twice")
+    return values
 
 
 def _walk_groups(
     group: h5py.Group, parents: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, list[h5py.Dataset]]]:
-    if len(parents) > MAX_DEPTH:
-        raise ValueError("its groups are nested too deeply")
     for key in group:
         if key == "vars":
             continue
@@ -72,24 +130,20 @@ def _walk_groups(
         if "vars" in child:
             variables = child["vars"]
             # Before it wrote names, Keras 3 had only the class and a counter.
-            names = (*parents, str(variables.attrs.get("name", key)))
+            name = str(variables.attrs.get("name", key))
+            if len(name) > MAX_NAME:
+                raise ValueError(f"{variables.name} has a name of {len(name):,} characters")
+            names = (*parents, name)
             if len(variables):
                 yield "/".join(names), [_dataset(variables, str(i)) for i in range(len(variables))]
         yield from _walk_groups(child, names)
 
 
-def _link_to_elsewhere(name: bytes, link: h5py.h5l.LinkInfo) -> str | None:
-    return None if link.type == h5py.h5l.TYPE_HARD else name.decode()
-
-
 def _dataset(group: h5py.Group, name: str) -> h5py.Dataset:
-    """A plain dataset of numbers within this file."""
+    """A dataset of numbers."""
     dataset = group[name]
     if not isinstance(dataset, h5py.Dataset):
         raise ValueError(f"{dataset.name} is not a dataset")
-    layout = dataset.id.get_create_plist()
-    if layout.get_external_count() or layout.get_layout() == h5py.h5d.VIRTUAL:
-        raise ValueError(f"{dataset.name} is not a plain dataset: its numbers are elsewhere")
     if dataset.dtype.kind not in "fiu":
         raise ValueError(f"{dataset.name} holds {dataset.dtype}, not numbers")
     return dataset

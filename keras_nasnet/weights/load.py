@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import h5py
@@ -15,6 +16,7 @@ from keras_nasnet.weights.array import Array, Pairs
 from keras_nasnet.weights.download import matches
 from keras_nasnet.weights.formats import NamedArrays, open_weights
 from keras_nasnet.weights.hdf5 import WeightFile
+from keras_nasnet.weights.limit import max_bytes
 from keras_nasnet.weights.location import locate
 
 OF_TRAINING = (AUXILIARY, "training_step")  # a file or a model may lack them
@@ -103,7 +105,8 @@ def read_file(
         ValueError: as in `load_weights`.
     """
     variables = dict(variables)
-    with open_weights(path) as file:
+    params = sum(prod(variable.shape) for variable in variables.values())
+    with open_weights(path, max_bytes(params)) as file:
         pairs = _pairs(file, variables, raw)
         found = pairs.found
         if not any(name.startswith(f"{CLASSIFIER}/") for name in variables):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from keras_nasnet.optional import import_optional
 from keras_nasnet.weights.array import Array, Pairs
+from keras_nasnet.weights.bundle import check_index
 from keras_nasnet.weights.naming import cell_names, counts_reduction, drop_background, names_of
 
 AVERAGE = "/ExponentialMovingAverage"
@@ -48,8 +49,9 @@ def read_checkpoint(index: Path) -> dict[str, Array]:
         index: path of its file ending in `.index`, beside which its data are.
 
     Raises:
-        ValueError: if TensorFlow is not installed.
+        ValueError: if TensorFlow is not installed, or as `check_index` does.
     """
+    check_index(index)
     tensorflow = import_optional("tensorflow", "tensorflow")
     reader = tensorflow.train.load_checkpoint(str(index).removesuffix(".index"))
     return {

@@ -1,15 +1,27 @@
 """State dicts of the PyTorch networks: timm's, and Cadene's from which timm's come."""
 
+import pickletools
+import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from keras_nasnet.optional import import_optional
+from keras_nasnet.weights.archive import check_sizes
 from keras_nasnet.weights.array import Array, Pairs
 from keras_nasnet.weights.naming import cell_names, counts_reduction, drop_background, names_of
 
 # Cadene's Mobile is Large with cells left out: its numbers are 0-3, 6-9 and 12-15.
 STAGE_LENGTH = 6
 COUNTER = "num_batches_tracked"
+PARTS_OF_OLD_FORMAT = 5  # magic number, version, system, state dict, keys of the storages
+ZIP_MAGIC = b"PK\x03\x04"  # by which PyTorch tells its format from that before 1.6
+# What a state dict is made of. PyTorch itself allows more, such as a bytearray of any size.
+SAFE_NAMES = re.compile(
+    r"collections OrderedDict|torch Size|torch\._utils _rebuild_(tensor|tensor_v2|parameter)"
+    r"|torch (Double|Float|Half|BFloat16|Long|Int|Short|Char|Byte|Bool)Storage"
+)
 
 _EDGE = "{cell}.comb_iter_{block}_{side}"
 UNITS = {
@@ -40,21 +52,52 @@ WEIGHTS = {
 }
 
 
-def read_pickle(path: Path) -> dict[str, Array]:
+def read_pickle(path: Path, limit: int) -> dict[str, Array]:
     """The tensors of a `.pth` file by name; no code in it is run.
 
+    Args:
+        path: of the file.
+        limit: int, the most bytes that it may declare.
+
     Raises:
-        ValueError: if PyTorch is not installed, or the file holds something else.
+        ValueError: if PyTorch is not installed, or the file declares more or holds something else.
     """
     torch = import_optional("torch", "torch")
+    with path.open("rb") as stream:
+        _check_pickle(stream, limit)
     state = torch.load(path, map_location="cpu", weights_only=True)
     state = state.get("state_dict", state) if isinstance(state, dict) else None
     if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError("it holds no dictionary of tensors")
     return {
-        name: Array(name, tuple(tensor.shape), tensor.detach().float().numpy)
+        str(name): Array(
+            str(name), tuple(tensor.shape), lambda tensor=tensor: tensor.detach().float().numpy()
+        )
         for name, tensor in state.items()
     }
+
+
+def _check_pickle(stream: BinaryIO, limit: int) -> None:
+    """Refuses sizes and names that are those of no state dict."""
+    if stream.read(len(ZIP_MAGIC)) == ZIP_MAGIC:
+        with zipfile.ZipFile(stream) as archive:
+            members = archive.infolist()
+            check_sizes(members, limit)
+            for member in members:
+                if member.file_size != member.compress_size:
+                    raise ValueError(f"{member.filename} is compressed, which PyTorch does not do")
+                if member.filename.lower().endswith("/data.pkl"):
+                    _check_names(archive.open(member))
+        return
+    stream.seek(0)
+    for _ in range(PARTS_OF_OLD_FORMAT):
+        _check_names(stream)
+
+
+def _check_names(stream) -> None:
+    for operation, argument, _ in pickletools.genops(stream):
+        if operation.name == "GLOBAL" and not SAFE_NAMES.fullmatch(argument):
+            raise ValueError(f"it names {argument}, which is no part of a state dict")
 
 
 def pair(arrays: Mapping[str, Array], variables: Mapping) -> Pairs:
