@@ -21,6 +21,7 @@ from safetensors.numpy import save_file as save_numpy
 import keras_nasnet
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from attempt import attempt
 from conftest import images, randomize, relative_difference, weights_of
 from layouts import (
     SlimNetwork,
@@ -33,7 +34,6 @@ from layouts import (
     write_checkpoint,
 )
 from test_weights import write_legacy
-from weight_files import attempt
 
 FAULTS = ("missing", "extra", "misshapen", "nan")
 CADENE_MOBILE = [*range(4), *range(6, 10), *range(12, 16)]

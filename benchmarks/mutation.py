@@ -10,9 +10,11 @@ import random
 import shutil
 import struct
 import zipfile
+from functools import lru_cache
 from pathlib import Path
 
 import h5py
+import numpy as np
 
 MUTATIONS = ("flip", "truncate", "swap", "remove")
 NUMBERS = (0, 1, 2, 7, 255, 256, 65535, 1 << 24, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 40)
@@ -63,7 +65,7 @@ def mutate_bytes(data: bytes, rng: random.Random, places=None) -> bytes:
     """
     changed = bytearray(data)
     for _ in range(rng.randint(1, 4)):
-        place = rng.choice(places) if places else rng.randrange(max(1, len(data)))
+        place = int(rng.choice(places)) if places is not None else rng.randrange(max(1, len(data)))
         length = rng.choice((1, 2, 4, 8, 64))
         kind = rng.choice(("flip", "flip", "number", "number", "zero", "remove", "repeat", "cut"))
         part = changed[place : place + length]
@@ -173,7 +175,7 @@ def mutate_table(data: bytes, rng: random.Random) -> bytes:
     changed[place : place + len(part)] = part
     if rng.random() < 0.9:
         block = bytes(changed[start : start + size + 1])
-        changed[start + size + 1 : start + size + BLOCK_TRAILER_BYTES] = _masked_crc32c(block)
+        changed[start + size + 1 : start + size + BLOCK_TRAILER_BYTES] = masked_crc32c(block)
     return bytes(changed[:end]) + data[end:]
 
 
@@ -183,15 +185,16 @@ def _datasets(file: h5py.File) -> list[str]:
     return names
 
 
-def _structure(data: bytes) -> list[int]:
+@lru_cache(2)
+def _structure(data: bytes) -> np.ndarray:
     """Positions that hold no numbers of an array."""
-    is_number = bytearray(len(data))
+    is_around = np.ones(len(data), bool)
     with h5py.File(io.BytesIO(data), "r") as file:
         for name in _datasets(file):
             start, length = file[name].id.get_offset(), file[name].nbytes
             if start is not None:
-                is_number[start : start + length] = b"\1" * length
-    return [i for i, number in enumerate(is_number) if not number]
+                is_around[start : start + length] = False
+    return np.flatnonzero(is_around)
 
 
 def _change_object(file: h5py.File, rng: random.Random) -> None:
@@ -243,7 +246,8 @@ def _first_block(data: bytes) -> tuple[int, int]:
     return 0, min(numbers[0], numbers[2]) - BLOCK_TRAILER_BYTES
 
 
-def _masked_crc32c(data: bytes) -> bytes:
+def masked_crc32c(data: bytes) -> bytes:
+    """The checksum of a block of a table."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc ^= byte

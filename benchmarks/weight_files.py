@@ -25,34 +25,10 @@ from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
-import h5py
-import numpy as np
+import hostile_files
+from attempt import attempt, write_files
 from fuzzing import fuzz
 from mutation import MUTATIONS, mutate
-
-
-def attempt(model, path: Path, file_hash: str | None) -> str:
-    """Loads a file and says what became of it.
-
-    Returns:
-        `"loaded"`; `"refused"`: a `ValueError` that names the file, and the model is as it was;
-        `"partial"`: the model is changed all the same; `"over memory"`: there was not enough; or
-        the name of another exception.
-    """
-    from keras_nasnet import load_weights
-
-    before = [np.array(value) for value in model.get_weights()]
-    try:
-        load_weights(model, path, file_hash=file_hash)
-    except ValueError as error:
-        unchanged = all(map(np.array_equal, before, model.get_weights()))
-        if isinstance(error.__cause__, MemoryError):
-            return "over memory" if unchanged else "partial"
-        named = str(path) in str(error)
-        return ("refused" if named else "unnamed file") if unchanged else "partial"
-    except Exception as error:
-        return type(error).__name__
-    return "loaded"
 
 
 class RangeHandler(http.server.BaseHTTPRequestHandler):
@@ -159,29 +135,6 @@ def fetch_at_once(folder: Path, processes: int, rng: random.Random) -> tuple[int
         return right, server.bytes_sent / len(content)
 
 
-def write_files(folder: Path):
-    """A small network's weights, legacy and of Keras 3.
-
-    Returns:
-        The network to load them into, and the two paths.
-    """
-    import keras
-    from keras.src.applications import nasnet
-    from keras.src.legacy.saving import legacy_h5_format
-
-    import keras_nasnet
-
-    theirs = nasnet.NASNet(
-        (32, 32, 3), 96, 4, 32, skip_reduction=False, weights=None, classes=10, default_size=224
-    )
-    with h5py.File(folder / "legacy.h5", "w") as file:
-        legacy_h5_format.save_weights_to_hdf5_group(file, theirs)
-    ours = keras_nasnet.NASNet(keras_nasnet.NASNET_A, 4, 96, classes=10, input_shape=(32, 32, 3))
-    ours.save_weights(folder / "ours.weights.h5")
-    keras.utils.clear_session()
-    return ours, (folder / "legacy.h5", folder / "ours.weights.h5")
-
-
 def mutations(folder: Path, count: int) -> None:
     """Damaged files of a network, with and without their hash."""
     rng = random.Random(0)
@@ -202,11 +155,23 @@ def mutations(folder: Path, count: int) -> None:
     print(f"{count} mutations, no hash:", dict(sorted(outcomes[False].items())))
 
 
+def hostile(folder: Path) -> None:
+    """What each file made to harm costs, in a process of its own."""
+    for name, write in hostile_files.CASES.items():
+        path = write(folder)
+        command = [sys.executable, hostile_files.__file__, str(path)]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=600)
+        row = result.stdout.strip() or f"ended with {result.returncode}"
+        print(f"{name}, {path.stat().st_size:,} bytes: {row}", flush=True)
+        path.unlink()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mutations", type=int, default=1000)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--processes", type=int, default=8)
+    parser.add_argument("--hostile", action="store_true", help="files made to harm, nothing else")
     parser.add_argument("--fuzz", type=int, help="this many files of every format, nothing else")
     parser.add_argument("--fuzz-only", type=int, nargs="+", help="the files of these numbers")
     options = parser.parse_args()
@@ -216,9 +181,13 @@ def main():
         if options.fuzz or options.fuzz_only:
             fuzz(folder, options.fuzz_only or range(options.fuzz), options.processes)
             return
+        if options.hostile:
+            hostile(folder)
+            return
         print(f"{options.kills} kills:", dict(kill_downloads(folder / "k", options.kills, rng)))
         right, transfers = fetch_at_once(folder / "p", options.processes, rng)
         print(f"{options.processes} processes at once: {right} right, {transfers:.2f} transfers")
+        hostile(folder)
         mutations(folder, options.mutations)
 
 

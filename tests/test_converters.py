@@ -6,6 +6,7 @@ from importlib.util import find_spec
 import keras
 import numpy as np
 import pytest
+from attempt import attempt
 from conftest import (
     assert_same_weights,
     images,
@@ -29,7 +30,6 @@ from layouts import (
 from safetensors import safe_open
 from test_weights import refused, write_legacy
 from test_zoo import applications_nasnet, like_applications
-from weight_files import attempt
 
 import keras_nasnet
 from keras_nasnet import NASNET_A

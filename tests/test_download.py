@@ -5,8 +5,9 @@ import random
 
 import keras
 import pytest
+from attempt import write_files
 from conftest import assert_same_weights, randomize, weights_of
-from weight_files import fetch_at_once, kill_downloads, serve, write_files
+from weight_files import fetch_at_once, kill_downloads, serve
 
 import keras_nasnet
 from keras_nasnet import zoo
@@ -122,3 +123,18 @@ def test_a_failed_load_leaves_no_model(tmp_path):
     with pytest.raises(ValueError, match="cannot be loaded"):
         keras_nasnet.load_weights(model, legacy)
     assert_same_weights(model, values)
+
+
+@pytest.mark.parametrize("name", ["file.h5", "file.h5.part", "file.h5.lock"])
+def test_nothing_is_written_through_a_link(cache, server, tmp_path, name):
+    cache.mkdir()
+    victim = tmp_path / ".bashrc"
+    victim.write_text("precious")
+    (cache / name).symlink_to(victim)
+    if name == "file.h5.lock":
+        with pytest.raises(ConnectionError, match="file.h5.lock"):
+            download.fetch(file_of())
+    else:
+        assert download.fetch(file_of()).read_bytes() == CONTENT
+        assert not (cache / "file.h5").is_symlink()
+    assert victim.read_text() == "precious"

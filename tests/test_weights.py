@@ -7,6 +7,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from attempt import attempt
 from conftest import (
     assert_same_weights,
     images,
@@ -18,7 +19,6 @@ from conftest import (
 )
 from mutation import MUTATIONS, mutate
 from test_zoo import applications_nasnet, like_applications
-from weight_files import attempt
 
 import keras_nasnet
 from keras_nasnet.weights import keras_applications

@@ -27,7 +27,7 @@ def fetch(file: PublishedFile) -> Path:
 
     The file is written to `NAME.part`, which a later call resumes; its hash is checked; then it is
     moved to its name. A lock lets one process at a time do so, and the others use what it brought.
-    Nothing is written through a link: that of `NAME.part` or `NAME` is replaced.
+    Nothing is written through a link: one in the place of the file or its part is replaced.
 
     Args:
         file: `PublishedFile`.
@@ -36,13 +36,13 @@ def fetch(file: PublishedFile) -> Path:
         `Path` of a file with the right hash.
 
     Raises:
-        ConnectionError: if the file cannot be had, or what came has another hash.
+        ConnectionError: if the file cannot be had or locked, or what came has another hash.
     """
     target = cache_folder() / file.name
     if target.exists() and matches(target, file.file_hash):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{target}.lock"):
+    with _lock(target):
         if target.exists() and matches(target, file.file_hash):
             return target
         part = target.with_name(f"{target.name}.part")
@@ -103,6 +103,17 @@ def _download(url: str, part: Path) -> None:
         raise ConnectionError(
             f"{url} cannot be downloaded: {reason}. What came is kept and the next call goes on "
             f"from there. A mirror can be named in {MIRROR}."
+        ) from None
+
+
+def _lock(target: Path):
+    """The lock of a file, taken; a link in its place is refused."""
+    lock = FileLock(f"{target}.lock")
+    try:
+        return lock.acquire()
+    except OSError as error:
+        raise ConnectionError(
+            f"{lock.lock_file} cannot be locked: {error.strerror or error}"
         ) from None
 
 
