@@ -12,7 +12,7 @@ def small_network():
     from keras_nasnet import Block, CellSpec, Edge, Genotype
 
     block = Block(Edge("separable_3x3", 0), Edge("identity", 1))
-    cell = CellSpec((block,), output=(1, 2))
+    cell = CellSpec((block,), output=(2,))
     return keras_nasnet.NASNet(
         Genotype(cell, cell, "one block"), 1, 32, stem="cifar", classes=10, input_shape=(32, 32, 3)
     )

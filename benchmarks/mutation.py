@@ -4,6 +4,7 @@ Every damage follows from its random numbers alone. Where a format has checksums
 right again, so that what lies behind them is reached too.
 """
 
+import copy
 import io
 import json
 import random
@@ -98,6 +99,7 @@ def mutate_json(text: bytes, rng: random.Random) -> bytes:
             node = parent[key]
             if rng.random() < 0.2:
                 break
+        node = copy.deepcopy(node)
         others = (rng.choice(NUMBERS), -1, 0.5, None, True, "", rng.choice(TYPES), [], {}, [node])
         kind = rng.random()
         if kind < 0.7:
@@ -208,7 +210,9 @@ def _change_object(file: h5py.File, rng: random.Random) -> None:
         )
         return
     if kind == 1:
-        file[other].parent[rng.choice(("vars", "0", "again"))] = group
+        twice = rng.choice(("vars", "0", "again"))
+        if twice not in file[other].parent:
+            file[other].parent[twice] = group
         return
     del file[name]
     if kind == 2:

@@ -6,14 +6,29 @@ import os
 import sys
 import tracemalloc
 import zipfile
+from functools import partial
 
 import h5py
-import hostile_files
 import keras
 import numpy as np
 import pytest
 from conftest import assert_same_weights, one_block, randomize, weights_of
-from hostile_files import CASES, Payload, entry, header, index, lying_archive, pickled
+from hostile_files import (
+    Payload,
+    cyclic_groups,
+    declared_header,
+    deep_groups,
+    doubled_groups,
+    entry,
+    grown_archive,
+    grown_chunk,
+    grown_index,
+    header,
+    index,
+    lying_archive,
+    pickled,
+    soft_cycle,
+)
 from test_weights import refused
 
 import keras_nasnet
@@ -61,7 +76,7 @@ def traced_mib(action):
 
 
 def test_an_archive_that_grows_is_refused_before(tmp_path):
-    path = hostile_files.grown_archive(tmp_path / "grown.keras", FLOOR_BYTES + 64 * MIB)
+    path = grown_archive(tmp_path / "grown.keras", FLOOR_BYTES + 64 * MIB)
     model = one_block()
     for limit in (1, None):
         assert max_bytes(limit) >= FLOOR_BYTES
@@ -107,20 +122,20 @@ def test_a_deflated_archive_is_loaded_and_other_packing_refused(tmp_path, saved)
 
 
 @pytest.mark.parametrize(
-    "case, message",
+    "write, name, message",
     [
-        ("groups linked twice", "/layers/b is linked twice"),
-        ("a group that holds the root", "/layers/again is linked twice"),
-        ("links to each other", "/layers/a is a link to elsewhere"),
-        ("20,000 levels", "nested too deeply"),
-        ("3 GB in a chunk", "/layers/a/vars/0 is not a plain dataset: .* h5repack"),
-        ("1.4 million empty arrays", "header declares more than"),
-        ("8 GB in an index", "a ends at byte 8,589,934,592; its data file has 12"),
+        (doubled_groups, "a.h5", "/layers/b is linked twice"),
+        (cyclic_groups, "a.h5", "/layers/again is linked twice"),
+        (soft_cycle, "a.h5", "/layers/a is a link to elsewhere"),
+        (deep_groups, "a.h5", "nested too deeply"),
+        (partial(grown_chunk, size=64 * MIB), "a.h5", "vars/0 is not a plain dataset: .* h5repack"),
+        (partial(declared_header, size=34 * MIB), "a.safetensors", "header declares more than"),
+        (grown_index, "a.index", "a ends at byte 8,589,934,592; its data file has 12"),
     ],
 )
 @every_backend
-def test_a_file_that_grows_or_never_ends_is_refused_before(tmp_path, case, message):
-    refused(one_block(), CASES[case](tmp_path), message)
+def test_a_file_that_grows_or_never_ends_is_refused_before(tmp_path, write, name, message):
+    refused(one_block(), write(tmp_path / name), message)
 
 
 def test_objects_and_names_are_limited(tmp_path, saved, monkeypatch):
