@@ -1,5 +1,7 @@
 """State dicts of the PyTorch networks: timm's, and Cadene's from which timm's come."""
 
+import io
+import mmap
 import pickletools
 import re
 import zipfile
@@ -87,15 +89,16 @@ def _check_pickle(stream: BinaryIO, limit: int) -> None:
                 if member.file_size != member.compress_size:
                     raise ValueError(f"{member.filename} is compressed, which PyTorch does not do")
                 if member.filename.lower().endswith("/data.pkl"):
-                    _check_names(archive.open(member))
+                    _check_names(io.BytesIO(archive.read(member)))
         return
-    stream.seek(0)
-    for _ in range(PARTS_OF_OLD_FORMAT):
-        _check_names(stream)
+    # Not the stream: it takes the memory that a string declares before it reads.
+    with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for _ in range(PARTS_OF_OLD_FORMAT):
+            _check_names(content)
 
 
-def _check_names(stream) -> None:
-    for operation, argument, _ in pickletools.genops(stream):
+def _check_names(content) -> None:
+    for operation, argument, _ in pickletools.genops(content):
         if operation.name == "GLOBAL" and not SAFE_NAMES.fullmatch(argument):
             raise ValueError(f"it names {argument}, which is no part of a state dict")
 
