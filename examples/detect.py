@@ -25,7 +25,7 @@ import keras_nasnet
 
 SIZE = 96
 QUARTER = SIZE // 2  # each digit lies within one, so that none hides another
-NETWORK = {"num_cells": 1, "penultimate_filters": 384, "batch_norm_momentum": 0.9}
+NETWORK = {"num_cells": 1, "penultimate_filters": 384}
 MAX_DIGITS = 4
 OVERLAP = 0.5  # of a found box with a true one, intersection over union
 SCORE = 0.5  # from which a detection is drawn and counted as found

@@ -208,8 +208,10 @@ def NASNet(
         pool_padding: `"same"` (default) as the authors' code, `"zeros"` as keras.applications,
             which counts zeros at the border of pools with stride 2, `"average_zeros"` as timm,
             which counts them in averages alone. Published weights were trained with `"same"`.
-        batch_norm_momentum: float in [0, 1). Default: the published value, 0.9997 (0.9 with the
-            `"cifar"` stem), whose statistics need thousands of steps to move.
+        batch_norm_momentum: float in [0, 1), default 0.9: the statistics that `evaluate` and
+            `predict` use follow training within some fifty steps. The authors have that for
+            CIFAR-10 and 0.9997 for ImageNet, as keras.applications has, which takes thousands
+            of steps; the recipes `imagenet-mobile` and `imagenet-large` have it.
 
     Returns:
         `keras.Model`. Its input is float `(batch, height, width, channels)` from -1 to 1, see

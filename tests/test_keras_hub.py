@@ -22,7 +22,7 @@ SIZE = (64, 96)
 
 
 def test_retinanet(tmp_path):
-    encoder = randomize(backbone(batch_norm_momentum=0.9))
+    encoder = randomize(backbone())
     features = RetinaNetBackbone(encoder, 3, 6, use_p5=False, image_shape=(*SIZE, 3))
     model = RetinaNetObjectDetector(
         features, num_classes=3, bounding_box_format="xyxy", pre_logits_num_conv_layers=1
@@ -44,7 +44,7 @@ def test_retinanet(tmp_path):
 
 
 def test_deeplab():
-    encoder = randomize(backbone(batch_norm_momentum=0.9))
+    encoder = randomize(backbone())
     features = DeepLabV3Backbone(
         image_encoder=encoder,
         spatial_pyramid_pooling_key="P5",

@@ -98,7 +98,8 @@ GENOTYPES = {
     "ENAS": ENAS,
 }
 
-# Settings of slim's nasnet.py and pnasnet.py.
+# Settings of slim's nasnet.py and pnasnet.py, but for the momentum of batch normalization, which
+# matters in training alone.
 MODELS = {
     "NASNetMobile": NASNetConfig(NASNET_A, num_cells=4, penultimate_filters=1056, input_size=224),
     "NASNetLarge": NASNetConfig(
@@ -115,7 +116,6 @@ MODELS = {
         penultimate_filters=768,
         stem="cifar",
         stem_multiplier=3,
-        batch_norm_momentum=0.9,
         batch_norm_epsilon=1e-5,
         input_size=32,
         classes=10,
@@ -140,7 +140,6 @@ MODELS = {
         penultimate_filters=720,
         stem="cifar",
         stem_multiplier=3,
-        batch_norm_momentum=0.9,
         input_size=32,
         classes=10,
     ),

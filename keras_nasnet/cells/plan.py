@@ -77,8 +77,8 @@ class NASNetConfig:
     skip_reduction: bool = False
     counts_reduction: bool = False
     pool_padding: PoolPadding = "same"
-    batch_norm_momentum: float = 0.9997  # slim nasnet.py, as the epsilon
-    batch_norm_epsilon: float = 1e-3
+    batch_norm_momentum: float = 0.9  # slim's for CIFAR-10; 0.9997 for ImageNet is in the recipes
+    batch_norm_epsilon: float = 1e-3  # slim nasnet.py
     input_size: int = 224
     classes: int = 1000
 

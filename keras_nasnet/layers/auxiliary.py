@@ -48,7 +48,7 @@ class AuxiliaryHead(Composite):
         activation: Activation = "softmax",
         loss_weight: float = 0.4,
         *,
-        batch_norm_momentum: float = 0.9997,
+        batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-3,
         **kwargs: Any,
     ) -> None:

@@ -32,7 +32,7 @@ class Cell(Composite):
         previous_strides: 2 if the previous state has twice the height and width of the current
             one, 1 (default) if it has the same.
         pool_padding: `"same"` (default), `"zeros"` or `"average_zeros"`, see `Pool`.
-        batch_norm_momentum: float, default 0.9997.
+        batch_norm_momentum: float, default 0.9.
         batch_norm_epsilon: float, default 1e-3.
         drop_path: `ScheduledDropPath` of the output of every operation that is no identity, or
             None (default).
@@ -59,7 +59,7 @@ class Cell(Composite):
         previous_strides: int = 1,
         *,
         pool_padding: PoolPadding = "same",
-        batch_norm_momentum: float = 0.9997,
+        batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-3,
         drop_path: ScheduledDropPath | dict[str, Any] | None = None,
         remat: bool = False,

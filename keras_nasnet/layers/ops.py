@@ -40,7 +40,7 @@ class _Unit(Composite, UnscopedVariables):
         self,
         filters: int,
         *,
-        batch_norm_momentum: float = 0.9997,
+        batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-3,
         **kwargs: Any,
     ) -> None:
@@ -68,6 +68,17 @@ class _Unit(Composite, UnscopedVariables):
 
     def _kernel(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
         return self.add_weight(name=name, shape=shape, initializer=FanOut())
+
+    def _build_batch_normalization(self, channels: int, filters: int) -> None:
+        """Its variance starts as what kernels by `FanOut` to so many filters make of inputs of 1.
+
+        From ones, activations of an untrained network would grow from cell to cell, to infinity
+        in half precision. Training steps do not read it.
+        """
+        self.batch_normalization.moving_variance_initializer = keras.initializers.Constant(
+            FanOut.SCALE * channels / filters
+        )
+        self.batch_normalization.build((None, None, None, self.filters))
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -129,7 +140,7 @@ class ConvolutionUnit(_Unit):
             self.pointwise_kernel = self._kernel("pointwise_kernel", (1, 1, channels, self.filters))
         else:
             self.kernel = self._kernel("kernel", (*self.kernel_size, channels, self.filters))
-        self.batch_normalization.build((None, None, None, self.filters))
+        self._build_batch_normalization(channels, self.filters)
         self._freeze_parts()
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
@@ -199,7 +210,7 @@ class FactorizedReduction(_Unit):
         channels, half = input_shape[-1], self.filters // 2
         self.path_1_kernel = self._kernel("path_1_kernel", (1, 1, channels, half))
         self.path_2_kernel = self._kernel("path_2_kernel", (1, 1, channels, self.filters - half))
-        self.batch_normalization.build((None, None, None, self.filters))
+        self._build_batch_normalization(channels, half)
         self._freeze_parts()
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:

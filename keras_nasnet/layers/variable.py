@@ -55,6 +55,8 @@ class FanOut(keras.initializers.Initializer):
             `keras.utils.set_random_seed` sets.
     """
 
+    SCALE = 2
+
     def __init__(self, seed: int | None = None) -> None:
         self.seed = random.getrandbits(32) if seed is None else seed
 
@@ -62,7 +64,7 @@ class FanOut(keras.initializers.Initializer):
         if _skipped.get():
             return keras.ops.zeros(shape, dtype)
         *kernel_size, _, filters = shape
-        limit = np.sqrt(3 * 2 / (math.prod(kernel_size) * filters), dtype="float32")
+        limit = np.sqrt(3 * self.SCALE / (math.prod(kernel_size) * filters), dtype="float32")
         values = np.random.Generator(np.random.SFC64(self.seed)).random(shape, "float32")
         values *= 2 * limit
         values -= limit
