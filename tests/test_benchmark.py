@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import keras
+import numpy as np
 import pytest
 from conftest import one_block, randomize
 from rich.console import Console
@@ -14,6 +15,7 @@ from keras_nasnet import cli
 from keras_nasnet.cli.benchmark import table_of
 from keras_nasnet.inference import benchmark
 from keras_nasnet.inference.benchmark import KERAS, Route
+from keras_nasnet.inference.classifier import Classifier
 
 
 def test_a_row_for_each_runtime_precision_and_batch(capsys, tmp_path):
@@ -41,6 +43,66 @@ def test_a_row_for_each_runtime_precision_and_batch(capsys, tmp_path):
     printed = capsys.readouterr().out
     assert printed.count("onnx") == 2, "a line for each batch size"
     assert f"{rows[0]['images_per_s']:.1f}" in printed
+
+
+def test_what_cannot_be_run_is_a_row_with_the_reason():
+    if keras.config.backend() != "tensorflow":
+        pytest.skip("TensorFlow is not the backend")
+    model = randomize(one_block())
+    norm = model.get_layer("stem").batch_normalization
+    norm.gamma.assign(norm.gamma * 1e6)  # float16 ends at 65,504
+    classifier = model.get_layer("predictions")
+    classifier.kernel.assign(classifier.kernel * 1e-6)
+    failing, running = Route("tf_saved_model", "float16"), Route("fused", "float32")
+    settings = {"batch_sizes": [1], "seconds": 0.01}
+    results = dict(benchmark.benchmark(Classifier(model), [failing, running], **settings))
+    reason = results[failing][0].pop("failure")
+    assert results[failing] == [{"runtime": "tf_saved_model", "precision": "float16"}]
+    assert "NaN" in reason
+    assert "beyond the range of float16" in reason
+    assert results[running][0]["agreement"] == 1, "what comes after it is measured"
+
+
+def test_a_model_that_gives_nan_is_a_row_and_no_measure_for_the_others(monkeypatch):
+    def measure(classifier, route, *arguments):
+        if route.runtime == KERAS:
+            raise ValueError("it gives NaN in place of probabilities")
+        if route.runtime == "onnx":
+            raise OSError(28, "No space left on device")
+        return [{"batch": 1}], np.eye(2)
+
+    monkeypatch.setattr(benchmark, "_measure", measure)
+    some = [Route(name, "float32") for name in (KERAS, "fused", "onnx", "litert")]
+    results = {
+        route.runtime: rows
+        for route, rows in benchmark.benchmark(None, some, images=np.zeros((2, 32, 32, 3), "uint8"))
+    }
+    assert results[KERAS][0]["failure"] == "it gives NaN in place of probabilities"
+    assert "No space left" in results["onnx"][0]["failure"]
+    for name in ("fused", "litert"):
+        assert results[name] == [{"batch": 1, "agreement": None, "difference": None}]
+
+
+def test_the_reason_is_in_the_table_and_in_the_json(capsys, monkeypatch, tmp_path):
+    numbers = {"batch": 16, "images_per_s": 1234.5, "p50_ms": 13.0, "p90_ms": 14.0, "p99_ms": 15.0}
+    numbers |= {"peak_mib": 812.0, "size_mib": 12.3, "agreement": None, "difference": None}
+    head = {"runtime": "tf_saved_model", "precision": "float16"}
+    rows = [head | numbers, head | {"failure": "it overflows [float16] " + "and so on " * 9}]
+    monkeypatch.setattr(benchmark, "benchmark", lambda *a, **b: [(Route(*head.values()), rows)])
+    path = tmp_path / "model.keras"
+    one_block().save(path)
+    assert cli.main(["benchmark", str(path), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == rows
+    Console(width=80).print(table_of(rows))
+    printed = capsys.readouterr().out
+    heading, units, measured, failed, *_ = printed.splitlines()
+    assert heading.split()[-6:] == ["p50", "p99", "peak", "disk", "same", "error"]
+    assert units.split()[-6:] == ["/s", "ms", "ms", "MiB", "MiB", "class"]
+    assert measured.split() == [
+        *("tf_saved_model", "float16", "16", "1234.5", "13.0", "15.0", "812", "12.3", "-", "-")
+    ]
+    assert failed.startswith("tf_saved_model  float16    it overflows [float16] and so on")
+    assert printed.count("and so on") == 9
 
 
 def test_what_converters_print_is_not_in_the_json(capsys, monkeypatch, tmp_path):

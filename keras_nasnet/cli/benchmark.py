@@ -8,6 +8,7 @@ from contextlib import redirect_stdout
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 from keras_nasnet.check import check_integers
 from keras_nasnet.cli.arguments import (
@@ -20,15 +21,15 @@ from keras_nasnet.cli.arguments import (
 
 MAX_BATCH = 4_096  # 2.5 GB of NASNetMobile's images; more bring no more speed
 NUM_IMAGES = 200  # to quantize with, and as many held-out ones to compare results on
-COLUMNS = {  # heading and format of what goes into 80 characters; --json has all
-    "batch": ("batch", "{:d}"),
+COLUMNS = {  # heading, in two lines, and format of what goes into 80 characters; --json has all
+    "batch": ("batch ", "{:d}"),
     "images_per_s": ("images /s", "{:.1f}"),
     "p50_ms": ("p50 ms", "{:.1f}"),
     "p99_ms": ("p99 ms", "{:.1f}"),
     "peak_mib": ("peak MiB", "{:.0f}"),
     "size_mib": ("disk MiB", "{:.1f}"),
     "agreement": ("same class", "{:.0%}"),
-    "difference": ("error", "{:.0e}"),
+    "difference": ("error ", "{:.0e}"),
 }
 
 
@@ -72,18 +73,15 @@ def run(options) -> int:
             raise ValueError(f"--runtimes: {name!r} is not found; allowed are {', '.join(found)}")
     some = [route for route in some if route.runtime in (options.runtimes or found)]
     with redirect_stdout(sys.stderr):  # downloads and converters print, too
-        rows, failures = _measure(options, some)
+        rows = _measure(options, some)
     if options.json:
         print(json.dumps(rows, indent=2))
     else:
         console.print(table_of(rows))
-    for failure in failures:
-        print(f"keras-nasnet: {failure}", file=sys.stderr)
-    return 1 if failures else 0
+    return 1 if any("failure" in row for row in rows) else 0
 
 
-def _measure(options, some) -> tuple[list[dict], list[str]]:
-    """Rows of the routes that could be run, and why others could not."""
+def _measure(options, some) -> list[dict]:
     from keras_nasnet.data.source import open_data
     from keras_nasnet.inference.benchmark import benchmark
 
@@ -94,7 +92,7 @@ def _measure(options, some) -> tuple[list[dict], list[str]]:
             source.sample(NUM_IMAGES, classifier.size) for source in open_data(options.data)
         )
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # says what is deprecated
-    rows, failures = [], []
+    rows = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=len(some))
         results = benchmark(
@@ -107,20 +105,30 @@ def _measure(options, some) -> tuple[list[dict], list[str]]:
         )
         for route, result in results:
             progress.update(task, advance=1, description=f"{route.runtime} {route.precision}")
-            if isinstance(result, str):
-                failures.append(f"{route.runtime} {route.precision}: {result}")
-            else:
-                rows += result
-    return rows, failures
+            rows += result
+    return rows
 
 
 def table_of(rows) -> Table:
+    """Rows as `benchmark` gives them; where one cannot be run, the reason instead of numbers."""
+    lines = [heading.split(" ") for heading, _ in COLUMNS.values()]
+    lines = [list(line) for line in zip(*lines, strict=True)]
+    lines += [[_format(row, key) for key in COLUMNS] for row in rows if "failure" not in row]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    above, below, *numbers = (
+        " ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    )
     table = Table(box=None, pad_edge=False)
     table.add_column("runtime", no_wrap=True)
     table.add_column("precision", no_wrap=True)
-    for heading, _ in COLUMNS.values():
-        table.add_column(heading, justify="right")
+    table.add_column(f"{above}\n{below}")
+    remaining = iter(numbers)
     for row in rows:
-        numbers = (form.format(row[key]) for key, (_, form) in COLUMNS.items())
-        table.add_row(row["runtime"], row["precision"], *numbers)
+        text = row["failure"] if "failure" in row else next(remaining)
+        table.add_row(row["runtime"], row["precision"], Text(text))
     return table
+
+
+def _format(row, key) -> str:
+    return "-" if row[key] is None else COLUMNS[key][1].format(row[key])

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def benchmark(
     seconds: float = 5.0,
     images: np.ndarray | None = None,
     representative_data: np.ndarray | None = None,
-) -> Iterator[tuple[Route, list[dict] | str]]:
+) -> Iterator[tuple[Route, list[dict]]]:
     """Measures routes one after another.
 
     Args:
@@ -75,11 +75,12 @@ def benchmark(
         representative_data: uint8 array as `images`, to quantize with; needed for `"int8"`.
 
     Yields:
-        Each route, with a dictionary for each batch size or the reason why it cannot be run:
-        `runtime`, `precision`, `batch`, `images_per_s`, milliseconds a call `p50_ms`, `p90_ms`,
-        `p99_ms`, `peak_mib` of the process, `size_mib` on disk, `agreement`, the share of images
-        whose best class is that of the model in float32, and `difference`, the greatest one
-        between probabilities.
+        Each route, with a dictionary for each batch size: `runtime`, `precision`, `batch`,
+        `images_per_s`, milliseconds a call `p50_ms`, `p90_ms`, `p99_ms`, `peak_mib` of the
+        process, `size_mib` on disk, `agreement`, the share of images whose best class is that of
+        the model in float32, and `difference`, the greatest one between probabilities; both None
+        where the model itself cannot be run. A route that cannot be run, or whose results are not
+        the model's, has one dictionary: `runtime`, `precision` and `failure`, the reason.
     """
     if images is None:
         shape = (NUM_RANDOM, *classifier.size, 3)
@@ -90,19 +91,27 @@ def benchmark(
         np.save(folder / "images.npy", images)
         for route in (Route(KERAS, "float32"), *(r for r in some if r.runtime != KERAS)):
             try:
-                result, probabilities = _measure(
+                rows, probabilities = _measure(
                     classifier, route, folder, batch_sizes, seconds, representative_data
                 )
-            except ValueError as error:
-                yield route, str(error)
+            except Exception as error:  # of any kind: it is that of one route
+                reason = str(error) if isinstance(error, ValueError) else repr(error)
+                yield route, [asdict(route) | {"failure": reason}]
                 continue
-            expected = probabilities if expected is None else expected
-            agreement = np.mean(probabilities.argmax(-1) == expected.argmax(-1))
-            difference = np.abs(probabilities - expected).max()
-            for row in result:
-                row |= {"agreement": float(agreement), "difference": float(difference)}
+            if route.runtime == KERAS:
+                expected = probabilities
+            comparison = _compare(probabilities, expected)
             if route in some:
-                yield route, result
+                yield route, [row | comparison for row in rows]
+
+
+def _compare(probabilities, expected) -> dict[str, float | None]:
+    if expected is None:
+        return {"agreement": None, "difference": None}
+    return {
+        "agreement": float(np.mean(probabilities.argmax(-1) == expected.argmax(-1))),
+        "difference": float(np.abs(probabilities - expected).max()),
+    }
 
 
 def _measure(classifier, route, folder: Path, batch_sizes, seconds, representative_data):
@@ -145,10 +154,12 @@ def _measure(classifier, route, folder: Path, batch_sizes, seconds, representati
         reason = result.stderr.strip().rpartition("\n")[2]
         raise ValueError(reason or f"the process ended with {result.returncode}")
     rows = json.loads((folder / "rows.json").read_text())
+    probabilities = np.load(folder / "result.npy")
+    if not np.isfinite(probabilities).all():
+        raise ValueError("it gives NaN in place of probabilities")
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     size_mib = sum(file.stat().st_size for file in files) / 2**20
-    head = {"runtime": route.runtime, "precision": route.precision}
-    return [head | row | {"size_mib": size_mib} for row in rows], np.load(folder / "result.npy")
+    return [asdict(route) | row | {"size_mib": size_mib} for row in rows], probabilities
 
 
 def _load(job) -> Callable[[np.ndarray], np.ndarray]:

@@ -187,9 +187,13 @@ def _write(model, job, arrays, path: Path) -> None:
     except Exception as error:  # converters and runtimes raise of every kind
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"the model cannot be run as {job['format']}: {reason}") from error
+    if not np.isfinite(got).all():
+        raise ValueError(
+            "the export gives NaN in place of probabilities, which the model does not, as where "
+            f"values of the network are beyond the range of {precision}; it was removed"
+        )
     expected = arrays["expected"]
     difference = np.abs(got - expected).max() / np.ptp(expected)
-    # Written so that a difference of NaN is too large.
     if not difference <= TOLERANCES[precision]:
         raise ValueError(
             f"the export differs from the model by {difference:.2g} of the range of its "
