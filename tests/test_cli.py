@@ -15,9 +15,9 @@ from test_genotype import random_genotype
 from test_lock import hold  # noqa: F401  a fixture
 
 from keras_nasnet import cli
-from keras_nasnet.data import source
 from keras_nasnet.cells.catalog import NASNET_A
 from keras_nasnet.cli.arguments import run_folder
+from keras_nasnet.data import source
 from keras_nasnet.lock import HOLDER, LOCK
 from keras_nasnet.search import NASNetTuner
 
