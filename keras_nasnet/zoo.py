@@ -1,22 +1,49 @@
 """The models: keras.applications' arguments in keras.applications' order, and more after them."""
 
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import wraps
 from inspect import signature
+from os import PathLike
+from typing import Literal, ParamSpec, TypeAlias, TypedDict, Unpack
 
 import keras
 
 from keras_nasnet.cells.catalog import MODELS, network_of
 from keras_nasnet.cells.genotype import Genotype
-from keras_nasnet.cells.plan import MAX_CLASSES, NASNetConfig
+from keras_nasnet.cells.plan import MAX_CLASSES, NASNetConfig, PoolPadding
 from keras_nasnet.check import check_integers, did_you_mean, is_number, shown
 from keras_nasnet.layers.network import build, image_of
 from keras_nasnet.layers.variable import skip_initialization
+from keras_nasnet.tensor import Activation, Tensor
 from keras_nasnet.weights.download import fetch
 from keras_nasnet.weights.load import load_weights
 from keras_nasnet.weights.location import locate
 from keras_nasnet.weights.manifest import PUBLISHED
+
+ImageShape: TypeAlias = Sequence[int | None]
+Weights: TypeAlias = str | PathLike[str]
+Pooling: TypeAlias = Literal["avg", "max"]
+Arguments = ParamSpec("Arguments")
+
+
+class BuildOptions(TypedDict, total=False):
+    """Those of `Options` that `build` takes."""
+
+    drop_path_rate: float
+    drop_path_steps: int | None
+    drop_path_schedule: str
+    auxiliary: bool | float
+    dropout_rate: float
+    remat: bool
+
+
+class Options(BuildOptions, total=False):
+    """What every factory takes in addition, see `NASNet`."""
+
+    pool_padding: PoolPadding
+    batch_norm_momentum: float | None
 
 
 def list_models() -> list[str]:
@@ -24,140 +51,114 @@ def list_models() -> list[str]:
     return list(MODELS)
 
 
-def names_mistakes(factory):
-    """Has a factory refuse an argument that is none, in its own name and with the nearest."""
-    own = [name for name in signature(factory).parameters if name != "options"]
+def builds_model(config_of: Callable[Arguments, NASNetConfig]) -> Callable[Arguments, keras.Model]:
+    """Makes a factory of what gives a config: it takes the same arguments and returns the model.
 
-    @wraps(factory)
-    def checked(*arguments, **named):
-        allowed = dict.fromkeys([*own, *OPTIONS])
+    An argument that is none is refused, in the factory's own name and with the nearest.
+    """
+    config_of.__annotations__["return"] = keras.Model  # which `help` shows of the factory
+    form = signature(config_of)
+    allowed = [name for name in form.parameters if name != "options"] + [*Options.__annotations__]
+
+    @wraps(config_of)
+    def factory(*arguments: Arguments.args, **named: Arguments.kwargs) -> keras.Model:
         for name in named:
             if name not in allowed:
                 raise TypeError(
                     f"{factory.__name__}() got an unknown argument {name!r}; "
                     f"{did_you_mean(name, allowed)}allowed are {', '.join(allowed)}"
                 )
-        return factory(*arguments, **named)
+        config = config_of(*arguments, **named)
+        bound = form.bind(*arguments, **named)
+        bound.apply_defaults()
+        options = bound.arguments.pop("options")
+        of_model = bound.arguments.keys() & signature(build_model).parameters.keys()
+        given = {name: bound.arguments[name] for name in of_model}
+        return build_model(config, factory.__name__, **given, **options)
 
-    return checked
+    return factory
 
 
-@names_mistakes
+@builds_model
 def NASNetMobile(
-    input_shape=None,
-    include_top=True,
-    weights="imagenet",
-    input_tensor=None,
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    name="nasnet_mobile",
-    **options,
-) -> keras.Model:
+    input_shape: ImageShape | None = None,
+    include_top: bool = True,
+    weights: Weights | None = "imagenet",
+    input_tensor: Tensor | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 1000,
+    classifier_activation: Activation = "softmax",
+    name: str = "nasnet_mobile",
+    **options: Unpack[Options],
+) -> NASNetConfig:
     """NASNet-A (4 @ 1056): 5.3M parameters, 564M multiply-adds, made for 224 x 224.
 
     Published top-1 on ImageNet 74.0% (Zoph et al. 2018, table 3). Arguments
     and `options` (`dropout_rate`, `drop_path_rate`, `auxiliary`, ...) as in `NASNet`.
     """
-    return build_model(
-        MODELS["NASNetMobile"],
-        "NASNetMobile",
-        input_shape,
-        include_top,
-        weights,
-        input_tensor,
-        pooling,
-        classes,
-        classifier_activation,
-        name,
-        **options,
-    )
+    return MODELS["NASNetMobile"]
 
 
-@names_mistakes
+@builds_model
 def NASNetLarge(
-    input_shape=None,
-    include_top=True,
-    weights="imagenet",
-    input_tensor=None,
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    name="nasnet_large",
-    **options,
-) -> keras.Model:
+    input_shape: ImageShape | None = None,
+    include_top: bool = True,
+    weights: Weights | None = "imagenet",
+    input_tensor: Tensor | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 1000,
+    classifier_activation: Activation = "softmax",
+    name: str = "nasnet_large",
+    **options: Unpack[Options],
+) -> NASNetConfig:
     """NASNet-A (6 @ 4032): 88.9M parameters, 23.8B multiply-adds, made for 331 x 331.
 
     Published top-1 on ImageNet 82.7% (Zoph et al. 2018, table 2). Arguments
     and `options` (`dropout_rate`, `drop_path_rate`, `auxiliary`, ...) as in `NASNet`.
     """
-    return build_model(
-        MODELS["NASNetLarge"],
-        "NASNetLarge",
-        input_shape,
-        include_top,
-        weights,
-        input_tensor,
-        pooling,
-        classes,
-        classifier_activation,
-        name,
-        **options,
-    )
+    return MODELS["NASNetLarge"]
 
 
-@names_mistakes
+@builds_model
 def NASNetCIFAR(
-    input_shape=None,
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    pooling=None,
-    classes=10,
-    classifier_activation="softmax",
-    name="nasnet_cifar",
-    **options,
-) -> keras.Model:
+    input_shape: ImageShape | None = None,
+    include_top: bool = True,
+    weights: Weights | None = None,
+    input_tensor: Tensor | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 10,
+    classifier_activation: Activation = "softmax",
+    name: str = "nasnet_cifar",
+    **options: Unpack[Options],
+) -> NASNetConfig:
     """NASNet-A (6 @ 768) with a stem for small images: 3.4M parameters, 544M multiply-adds,
     made for 32 x 32.
 
     Published error on CIFAR-10 3.41% (Zoph et al. 2018, table 1). No weights are published.
     Arguments and `options` (`dropout_rate`, `drop_path_rate`, `auxiliary`, ...) as in `NASNet`.
     """
-    return build_model(
-        MODELS["NASNetCIFAR"],
-        "NASNetCIFAR",
-        input_shape,
-        include_top,
-        weights,
-        input_tensor,
-        pooling,
-        classes,
-        classifier_activation,
-        name,
-        **options,
-    )
+    return MODELS["NASNetCIFAR"]
 
 
-@names_mistakes
+@builds_model
 def NASNet(
     genotype: Genotype,
-    num_cells,
-    penultimate_filters=None,
+    num_cells: int,
+    penultimate_filters: int | None = None,
     *,
-    stem="imagenet",
-    stem_multiplier=None,
-    skip_reduction=False,
-    input_shape=None,
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    name="nasnet",
-    **options,
-) -> keras.Model:
+    stem: Literal["imagenet", "cifar"] = "imagenet",
+    stem_multiplier: int | None = None,
+    skip_reduction: bool = False,
+    input_shape: ImageShape | None = None,
+    include_top: bool = True,
+    weights: Weights | None = None,
+    input_tensor: Tensor | None = None,
+    pooling: Pooling | None = None,
+    classes: int = 1000,
+    classifier_activation: Activation = "softmax",
+    name: str = "nasnet",
+    **options: Unpack[Options],
+) -> NASNetConfig:
     """A network of any genotype, "NASNet-A (4 @ 1056)" in the paper's notation.
 
     Args:
@@ -226,7 +227,7 @@ def NASNet(
     Reference:
         Zoph et al. 2018, arXiv:1707.07012, section 3 and appendix A.
     """
-    config = network_of(
+    return network_of(
         genotype,
         stem,
         num_cells=num_cells,
@@ -235,41 +236,23 @@ def NASNet(
         classes=1000,
         stem_multiplier=stem_multiplier,
     )
-    return build_model(
-        config,
-        None,
-        input_shape,
-        include_top,
-        weights,
-        input_tensor,
-        pooling,
-        classes,
-        classifier_activation,
-        name,
-        **options,
-    )
 
 
 def build_model(
     config: NASNetConfig,
-    published_as=None,
-    input_shape=None,
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    pooling=None,
-    classes=None,
-    classifier_activation="softmax",
-    name=None,
+    published_as: str | None = None,
+    input_shape: ImageShape | None = None,
+    include_top: bool = True,
+    weights: Weights | None = None,
+    input_tensor: Tensor | None = None,
+    pooling: Pooling | None = None,
+    classes: int | None = None,
+    classifier_activation: Activation = "softmax",
+    name: str | None = None,
     *,
-    drop_path_rate=0.0,
-    drop_path_steps=None,
-    drop_path_schedule="linear",
-    auxiliary=False,
-    dropout_rate=0.0,
-    remat=False,
-    pool_padding="same",
-    batch_norm_momentum=None,
+    pool_padding: PoolPadding = "same",
+    batch_norm_momentum: float | None = None,
+    **options: Unpack[BuildOptions],
 ) -> keras.Model:
     """The model of a config.
 
@@ -282,30 +265,35 @@ def build_model(
     """
     if classes is None:
         classes = config.classes
-    if weights == "imagenet" and (published_as, include_top) not in PUBLISHED:
-        raise ValueError(
-            'weights: "imagenet" is published for NASNetMobile and NASNetLarge only; '
-            "allowed here are None, the path of a file and a name such as "
-            "hf://timm/pnasnet5large.tf_in1k"
-        )
+    other_classes = classes != config.classes
+    published = None
+    if weights == "imagenet":
+        published = PUBLISHED.get((published_as or "", include_top and not other_classes))
+        if published is None:
+            raise ValueError(
+                'weights: "imagenet" is published for NASNetMobile and NASNetLarge only; '
+                "allowed here are None, the path of a file and a name such as "
+                "hf://timm/pnasnet5large.tf_in1k"
+            )
     if pooling not in (None, "avg", "max"):
         raise ValueError(f"pooling: {shown(pooling)} is not known; allowed are None, 'avg', 'max'")
+    dropout_rate = options.get("dropout_rate", 0.0)
     if not is_number(dropout_rate) or not 0 <= dropout_rate < 1:
         raise ValueError(f"dropout_rate: wanted [0, 1), got {shown(dropout_rate)}")
     check_integers(1, MAX_CLASSES, classes=classes)
-    if auxiliary and not include_top:
+    if options.get("auxiliary") and not include_top:
         raise ValueError("auxiliary: the auxiliary head needs include_top=True")
     config = replace(config, pool_padding=pool_padding)
     if batch_norm_momentum is not None:
         config = replace(config, batch_norm_momentum=batch_norm_momentum)
 
-    other_classes = classes != config.classes
     image = image_of(config, input_shape, include_top, input_tensor)
-    if weights == "imagenet":
-        weights = fetch(PUBLISHED[published_as, include_top and not other_classes])
+    file = None
+    if published is not None:
+        file = fetch(published)
     elif weights is not None:
-        weights = locate(weights)
-    with skip_initialization() if weights else nullcontext():
+        file = locate(weights)
+    with skip_initialization() if file else nullcontext():
         model = build(
             config,
             image,
@@ -313,22 +301,9 @@ def build_model(
             pooling=pooling,
             classes=classes,
             classifier_activation=classifier_activation,
-            dropout_rate=dropout_rate,
-            drop_path_rate=drop_path_rate,
-            drop_path_steps=drop_path_steps,
-            drop_path_schedule=drop_path_schedule,
-            auxiliary=auxiliary,
-            remat=remat,
             name=name,
+            **options,
         )
-    if weights:
-        load_weights(model, weights, new_classifier=other_classes, adapt_channels=True)
+    if file:
+        load_weights(model, file, new_classifier=other_classes, adapt_channels=True)
     return model
-
-
-OPTIONS = [
-    name
-    for name, option in signature(build_model).parameters.items()
-    if option.kind == option.KEYWORD_ONLY
-]
-"""What every factory takes in addition."""

@@ -1,5 +1,9 @@
 """The models, against keras.applications and as Keras models."""
 
+import inspect
+import pickle
+import pydoc
+
 import keras
 import numpy as np
 import pytest
@@ -15,7 +19,7 @@ from conftest import (
 )
 
 import keras_nasnet
-from keras_nasnet import NASNET_A
+from keras_nasnet import NASNET_A, zoo
 from keras_nasnet.layers.variable import skip_initialization
 
 every_backend = pytest.mark.every_backend
@@ -168,13 +172,69 @@ def test_arguments_of_keras_applications():
 
 
 def test_signatures_begin_as_those_of_keras_applications():
-    import inspect
-
     for name in NATIVE:
         theirs = inspect.signature(getattr(keras.applications, name)).parameters
         ours = inspect.signature(getattr(keras_nasnet, name)).parameters
         assert list(ours)[: len(theirs)] == list(theirs)
         assert all(ours[key].default == theirs[key].default for key in theirs)
+        assert list(ours)[len(theirs) :] == ["options"]
+
+
+@every_backend
+@pytest.mark.parametrize("name", keras_nasnet.list_models())
+def test_a_factory_is_a_function_of_its_name(name):
+    factory = getattr(keras_nasnet, name)
+    form = inspect.signature(factory)
+    assert pickle.loads(pickle.dumps(factory)) is factory
+    assert form.parameters["classes"].default == zoo.MODELS[name].classes
+    assert form.return_annotation is keras.Model
+    assert "NASNetConfig" not in pydoc.plain(pydoc.render_doc(factory))
+
+
+@every_backend
+def test_arguments_by_position(monkeypatch):
+    monkeypatch.setitem(
+        zoo.MODELS, "NASNetMobile", zoo.network_of(ONE_BLOCK, num_cells=1, classes=10)
+    )
+    image = keras.Input((40, 36, 1))
+    model = keras_nasnet.NASNetMobile(
+        None, False, None, image, "max", 10, None, "small", dropout_rate=0.5
+    )
+    assert (model.name, model.output.shape) == (
+        "small",
+        (None, zoo.MODELS["NASNetMobile"].penultimate_filters),
+    )
+    assert model.input is image
+    assert model.layers[-1].name == "max_pool"
+    with pytest.raises(
+        TypeError, match=r"^NASNetMobile\(\) takes from 0 to 8 positional arguments"
+    ):
+        keras_nasnet.NASNetMobile(None, True, None, None, None, 10, None, "small", 0.5)
+    model = keras_nasnet.NASNet(ONE_BLOCK, 1, 96, weights=None, classes=3)
+    assert model.output.shape == (None, 3)
+
+
+@every_backend
+def test_every_option_reaches_the_network():
+    options = {
+        "drop_path_rate": 0.3,
+        "drop_path_steps": 7,
+        "drop_path_schedule": "step",
+        "auxiliary": 0.25,
+        "dropout_rate": 0.5,
+        "remat": True,
+        "pool_padding": "zeros",
+        "batch_norm_momentum": 0.8,
+    }
+    assert list(options) == [*zoo.Options.__annotations__]
+    model = one_block(**options)
+    cell = model.get_layer("cell_00").get_config()
+    drop_path = cell["drop_path"]["config"]
+    assert (drop_path["rate"], drop_path["num_steps"], drop_path["schedule"]) == (0.3, 7, "step")
+    assert model.get_layer("auxiliary").loss_weight == 0.25
+    assert model.get_layer("dropout").rate == 0.5
+    assert cell["remat"] is True
+    assert (cell["pool_padding"], cell["batch_norm_momentum"]) == ("zeros", 0.8)
 
 
 @every_backend
