@@ -1,19 +1,23 @@
 """Augmentation of batches by Keras's layers, each batch a function of seed and step alone."""
 
 import threading
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
 from keras import layers
 
+from keras_nasnet.data.image import Box, Size
+
 VALUE_RANGE = (0, 255)
 MIXTURES = {"mixup": layers.MixUp, "cutmix": layers.CutMix}  # which mix the labels too
 
 
-def _layer(name: str, size):
+def _layer(name: str, size: Size) -> layers.Layer | None:
     """The Keras layer of a member of `keras_nasnet.training.AUGMENTATIONS`; None for crops."""
     height, width = size
-    settings = {"dtype": "float32"}
+    settings: dict[str, Any] = {"dtype": "float32"}
     if name == "pad_crop":
         # Keras's RandomCrop takes one offset for the whole batch. Whole pixels from -4 to 4.
         pixels = 4.5
@@ -59,22 +63,24 @@ class Augmentation:
         Images and labels of the same shapes.
     """
 
-    def __init__(self, names, size):
+    def __init__(self, names: Iterable[str], size: Size) -> None:
         made = (_layer(name, size) for name in names)
         self.layers = [layer for layer in made if layer is not None]
         self._lock = threading.Lock()  # seeds and the call that uses them belong together
 
-    def __call__(self, images, labels, rng):
+    def __call__(
+        self, images: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         batch = {"images": images, "labels": labels}
         with self._lock, keras.device("cpu"):
             for layer in self.layers:
                 for state in layer.variables:  # of its random generators alone
                     state.assign(np.array([rng.integers(1 << 31), 0], state.dtype))
                 batch = layer(batch, training=True)
-        return tuple(np.array(batch[key]) for key in ("images", "labels"))
+        return np.array(batch["images"]), np.array(batch["labels"])
 
 
-def resized_crop(width: int, height: int, rng) -> tuple[float, float, float, float]:
+def resized_crop(width: int, height: int, rng: np.random.Generator) -> Box:
     """A random box of 8% to 100% of the area, 3:4 to 4:3 (Szegedy et al. 2015, section 6).
 
     Returns:

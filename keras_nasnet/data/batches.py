@@ -2,16 +2,21 @@
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache, partial
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 
 from keras_nasnet.data.augmentation import MIXTURES, Augmentation, resized_crop
+from keras_nasnet.data.image import Size
 from keras_nasnet.data.imagenet import preprocess_input
 from keras_nasnet.data.source import Source
 from keras_nasnet.optional import import_optional
+from keras_nasnet.tensor import Tensor
+
+Normalization: TypeAlias = Sequence[Sequence[float]]  # means and deviations of the channels
 
 
 class Batches(keras.utils.PyDataset):
@@ -39,15 +44,15 @@ class Batches(keras.utils.PyDataset):
     def __init__(
         self,
         source: Source,
-        size,
-        batch_size=32,
-        seed=None,
+        size: Size,
+        batch_size: int = 32,
+        seed: int | None = None,
         *,
-        augmentation=(),
-        normalization=None,
-        one_hot=False,
-        **kwargs,
-    ):
+        augmentation: Collection[str] = (),
+        normalization: Normalization | None = None,
+        one_hot: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if augmentation and seed is None:
             raise ValueError("augmentation: wanted a seed with it, got seed=None")
@@ -66,14 +71,14 @@ class Batches(keras.utils.PyDataset):
         self._augment = Augmentation(augmentation, size) if augmentation else None
         self._order = lru_cache(maxsize=2)(self._shuffled)
 
-    def __len__(self):
+    def __len__(self) -> int:
         batches = len(self.source) / self.batch_size
         return math.ceil(batches) if self.seed is None else math.floor(batches)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         return self.batch(self.epoch * len(self) + index)
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.epoch += 1
 
     def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -86,11 +91,11 @@ class Batches(keras.utils.PyDataset):
         labels = np.array([label for _, label in examples], "int32")
         if self.one_hot:
             labels = np.eye(len(self.source.class_names), dtype="float32")[labels]
-        if self._augment is not None:
+        if self._augment is not None and rng is not None:
             images, labels = self._augment(images, labels, rng)
         return normalize(images, self.normalization), labels
 
-    def stream(self, start=0):
+    def stream(self, start: int = 0) -> Any:
         """Batches from a step on without end, read ahead in threads, for `steps_per_epoch`.
 
         Returns:
@@ -100,25 +105,25 @@ class Batches(keras.utils.PyDataset):
         steps = grain.MapDataset.range(start, sys.maxsize).map(self.batch)
         return steps.to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=8))
 
-    def _shuffled(self, epoch):
+    def _shuffled(self, epoch: int) -> np.ndarray:
         if self.seed is None:
             return np.arange(len(self.source))
         return np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.source))
 
-    def _example(self, index, rng):
+    def _example(self, index: int, rng: np.random.Generator | None) -> tuple[np.ndarray, int]:
         """The image and label at an index, or the next that can be decoded."""
-        crop = partial(resized_crop, rng=rng) if self._crops else None
+        crop = partial(resized_crop, rng=rng) if self._crops and rng is not None else None
         for candidate in self._from(index):
             image = self.source.read(candidate, self.size, crop)
             if image is not None:
                 return image, self.source.labels[candidate]
         raise ValueError("none of the images can be decoded")
 
-    def _from(self, index) -> Iterable[int]:
+    def _from(self, index: int) -> Iterable[int]:
         return ((index + i) % len(self.source) for i in range(len(self.source)))
 
 
-def normalize(images, normalization=None):
+def normalize(images: Tensor, normalization: Normalization | None = None) -> Tensor:
     """Images from 0 to 255 as networks take them.
 
     Args:
@@ -136,7 +141,7 @@ def normalize(images, normalization=None):
     return (images - mean) / deviation
 
 
-def measure(source: Source, size, num_images=2048) -> tuple[list[float], list[float]]:
+def measure(source: Source, size: Size, num_images: int = 2048) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel of images from -1 to 1.
 
     Args:
@@ -150,7 +155,7 @@ def measure(source: Source, size, num_images=2048) -> tuple[list[float], list[fl
     some[np.linspace(0, len(source) - 1, min(num_images, len(source))).astype(int)] = True
     batches = Batches(source.take(some), size, 256)
     images = [batches[i][0] for i in range(len(batches))]
-    sums = sum(np.stack([x.sum((0, 1, 2)), (x**2).sum((0, 1, 2))]) for x in images)
+    sums = np.sum([[x.sum((0, 1, 2)), (x**2).sum((0, 1, 2))] for x in images], 0)
     mean, square = sums / sum(x[..., 0].size for x in images)
     # A constant channel, as of grey images that are all black, has no deviation to divide by.
     return mean.tolist(), np.sqrt(np.maximum(square - mean**2, 1e-4)).tolist()

@@ -59,23 +59,23 @@ class ImageFolders:
         self._read[real] = path
 
 
-def _visible(folder: Path) -> Iterator[os.DirEntry]:
+def _visible(folder: Path) -> Iterator[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         yield from (entry for entry in entries if not entry.name.startswith("."))
 
 
-def _is_image(entry: os.DirEntry) -> bool:
+def _is_image(entry: os.DirEntry[str]) -> bool:
     """Whether it is an image by its name; one that a link does not find is named when read."""
     suffix = os.path.splitext(entry.name)[1].lower()
     return suffix in Image.registered_extensions() and (_is_broken(entry) or entry.is_file())
 
 
-def _is_folder(entry: os.DirEntry) -> bool:
+def _is_folder(entry: os.DirEntry[str]) -> bool:
     if _is_broken(entry):
         target = os.readlink(entry)
         raise ValueError(f"{entry.path} is a link to {target}, which cannot be found: remove it")
     return entry.is_dir()
 
 
-def _is_broken(entry: os.DirEntry) -> bool:
+def _is_broken(entry: os.DirEntry[str]) -> bool:
     return entry.is_symlink() and not os.path.exists(entry)

@@ -1,9 +1,17 @@
 """Image files and arrays as pixels."""
 
 import math
+from collections.abc import Callable
+from os import PathLike
+from typing import IO, TypeAlias
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+Size: TypeAlias = tuple[int, int]  # height and width
+Box: TypeAlias = tuple[float, float, float, float]  # left, top, right and bottom, in pixels
+Crop: TypeAlias = Callable[[int, int], Box]  # of width and height
+Picture: TypeAlias = str | PathLike[str] | IO[bytes] | np.ndarray
 
 # Of a file that is decoded, at 4 to 12 bytes each; cameras of 61 megapixels are below.
 MAX_PIXELS = 1 << 26
@@ -18,7 +26,13 @@ class UnreadableImageError(ValueError):
     """An image that cannot be decoded; the message names it."""
 
 
-def load_image(source, size=None, crop=None, *, max_pixels=MAX_PIXELS) -> np.ndarray:
+def load_image(
+    source: Picture,
+    size: Size | None = None,
+    crop: Crop | None = None,
+    *,
+    max_pixels: int = MAX_PIXELS,
+) -> np.ndarray:
     """Reads an image of any format and mode that Pillow knows.
 
     EXIF rotation is applied; grey, palette, 16-bit and CMYK become RGB; transparent parts white.
@@ -50,7 +64,7 @@ def load_image(source, size=None, crop=None, *, max_pixels=MAX_PIXELS) -> np.nda
         box = None if size is None else _box(image, size, crop)
         ImageOps.exif_transpose(image, in_place=True)
         image = _opaque(image)
-        if box is not None:
+        if size is not None:
             image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box)
         return np.asarray(image.convert("RGB"))
     # Pillow raises all of these for files that are damaged or not images.
@@ -73,7 +87,7 @@ def _check_pixels(image: Image.Image, max_pixels: int) -> None:
         )
 
 
-def _box(image: Image.Image, size, crop) -> tuple[float, ...]:
+def _box(image: Image.Image, size: Size, crop: Crop | None) -> Box:
     """What to resize in an upright image or a JPEG, decoded then no larger than need be."""
     orientation = image.getexif().get(ExifTags.Base.Orientation)
     width, height = image.size[::-1] if orientation in QUARTER_TURNS else image.size
@@ -82,11 +96,12 @@ def _box(image: Image.Image, size, crop) -> tuple[float, ...]:
     if shrinking < 2:
         return box
     whole, least = image.width, [math.ceil(side / shrinking) for side in image.size]
-    _, drafted = image.draft(None, tuple(least)) or (None, (0, 0, *image.size))
-    return tuple(side * drafted[2] / whole for side in box)
+    _, drafted = image.draft(None, (least[0], least[1])) or (None, (0, 0, *image.size))
+    left, top, right, bottom = (side * drafted[2] / whole for side in box)
+    return left, top, right, bottom
 
 
-def _middle(width: int, height: int, size) -> tuple[float, float, float, float]:
+def _middle(width: int, height: int, size: Size) -> Box:
     """The box that `PIL.ImageOps.fit` resizes."""
     ratio = size[1] / size[0]
     box_width, box_height = min(width, height * ratio), min(height, width / ratio)

@@ -3,11 +3,14 @@
 import sys
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
 
+from keras_nasnet.tensor import Tensor
 
-def preprocess_input(x, data_format=None):
+
+def preprocess_input(x: Tensor, data_format: str | None = None) -> Tensor:
     """Scales pixels from 0..255 to -1..1, as NASNet was trained.
 
     Args:
@@ -42,10 +45,13 @@ def preprocess_input(x, data_format=None):
 def imagenet_classes() -> list[tuple[str, str]]:
     """WordNet id and name of the 1000 classes of ILSVRC 2012, in keras.applications' order."""
     text = resources.files(__package__).joinpath("imagenet_classes.txt").read_text()
-    return [tuple(line.split(" ", 1)) for line in text.splitlines()]
+    lines = (line.partition(" ") for line in text.splitlines())
+    return [(wordnet_id, name) for wordnet_id, _, name in lines]
 
 
-def decode_predictions(preds, top=5):
+def decode_predictions(
+    preds: Tensor, top: int = 5
+) -> list[list[tuple[str, str, np.floating[Any]]]]:
     """Names of the most probable ImageNet classes. Needs no download.
 
     Args:

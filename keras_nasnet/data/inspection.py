@@ -6,20 +6,24 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from keras_nasnet.data.image import Size
 from keras_nasnet.data.source import Source
 
 CHUNK = 64  # images that a thread reads at a time
 TAIL_BYTES = 4096  # of a file, which tell nearly all of one size apart
 
+Item = TypeVar("Item")
+
 console = Console(stderr=True)
 
 
-def read_all(sources: Iterable[Source], size) -> list[str]:
+def read_all(sources: Iterable[Source], size: Size) -> list[str]:
     """Decodes every image file, in threads.
 
     Args:
@@ -36,7 +40,7 @@ def read_all(sources: Iterable[Source], size) -> list[str]:
         for start in range(0, len(source), CHUNK)
     ]
 
-    def read(chunk):
+    def read(chunk: tuple[Source, range]) -> None:
         source, indices = chunk
         for index in indices:
             source.read(index, size)
@@ -63,7 +67,7 @@ def find_duplicates(training: Source, validation: Source) -> list[str]:
     num_training = len(files)
     files += _files(validation)
     labels = np.concatenate([training.labels, validation.labels])
-    kinds: dict[str, list] = {
+    kinds: dict[str, list[tuple[int, int]]] = {
         f"of {len(validation):,} validation images are training images too": [],
         "images are in another class too": [],
         "images are copies of others": [],
@@ -123,7 +127,7 @@ def _digest(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def _shown(items: Iterable, description: str, total: int) -> Iterator:
+def _shown(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
     """The items, with a bar of progress on a terminal."""
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         yield from progress.track(items, total=total, description=description)

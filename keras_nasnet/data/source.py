@@ -8,11 +8,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_nasnet.data.folder import ImageFolders
-from keras_nasnet.data.image import UnreadableImageError, load_image
+from keras_nasnet.data.image import Crop, Picture, Size, UnreadableImageError, load_image
 from keras_nasnet.optional import import_optional
 
 log = logging.getLogger(__name__)
@@ -22,16 +23,16 @@ VALIDATION_SHARE = 0.2  # of the examples, where a source has no validation spli
 
 
 @dataclass(frozen=True, slots=True)
-class _View(Sequence):
+class _View(Sequence[Any]):
     """Some of the items of a sequence, which stay where they are."""
 
-    items: Sequence
+    items: Sequence[Any]
     indices: np.ndarray
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         return self.items[self.indices[index]]
 
 
@@ -48,20 +49,20 @@ class Source:
             one for all sources that are taken from the same.
     """
 
-    items: Sequence
+    items: Sequence[Any]
     labels: np.ndarray
     class_names: list[str]
-    open_item: Callable = lambda item: item
-    unreadable: dict = field(default_factory=dict)
+    open_item: Callable[[Any], Picture] = lambda item: item
+    unreadable: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def image(self, index, size, crop=None) -> np.ndarray:
+    def image(self, index: int, size: Size | None, crop: Crop | None = None) -> np.ndarray:
         """The image at an index as `load_image` gives it."""
         return load_image(self.open_item(self.items[index]), size, crop)
 
-    def read(self, index, size, crop=None) -> np.ndarray | None:
+    def read(self, index: int, size: Size | None, crop: Crop | None = None) -> np.ndarray | None:
         """As `image`; None for one that cannot be decoded, which is logged, once."""
         try:
             return self.image(index, size, crop)
@@ -87,7 +88,7 @@ class Source:
         labels = self.labels[mask]
         return Source(items, labels, self.class_names, self.open_item, self.unreadable)
 
-    def sample(self, count: int, size) -> np.ndarray:
+    def sample(self, count: int, size: Size) -> np.ndarray:
         """Up to `count` of the images, evenly spaced: uint8 array `(number, *size, 3)`.
 
         Those that cannot be decoded are left out and logged.
