@@ -21,6 +21,7 @@ MAX_NAME = 200  # characters, for a picture's title
 MAX_JSON = 200_000  # characters; two cells of as many blocks have 28,000
 
 State = TypeVar("State")
+Operand = TypeVar("Operand")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +128,8 @@ def loose_ends(blocks: Sequence[Block]) -> tuple[int, ...]:
 def walk(
     spec: CellSpec,
     states: tuple[State, State],
-    edge: Callable[[str, Edge, State], State],
-    combine: Callable[[str, Block, State, State], State],
+    edge: Callable[[str, Edge, State], Operand],
+    combine: Callable[[str, Block, Operand, Operand], State],
     concat: Callable[[tuple[int, ...], list[State]], State],
 ) -> State:
     """Evaluates a cell in any algebra: tensors, channel counts, drawings.
@@ -136,7 +137,7 @@ def walk(
     Args:
         spec: the cell.
         states: the current and the previous state.
-        edge: `(name, edge, state) -> state`, where name is such as `"block_0_left"`.
+        edge: `(name, edge, state) -> operand`, where name is such as `"block_0_left"`.
         combine: `(name, block, left, right) -> state`, where name is such as `"block_0"`.
         concat: `(output, states) -> state`, called once with `spec.output` and those states.
 

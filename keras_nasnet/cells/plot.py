@@ -1,11 +1,14 @@
 """Pictures of cells, as the paper draws them (Zoph et al. 2018, figure 4)."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count, pairwise
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from keras_nasnet.atomic import check_place, replace_file
-from keras_nasnet.cells.genotype import CellSpec, Genotype, walk
+from keras_nasnet.cells.genotype import Block, CellSpec, Edge, Genotype, walk
 from keras_nasnet.cells.operation import OPERATIONS, PoolStep
 from keras_nasnet.optional import import_optional
 
@@ -36,7 +39,7 @@ LANE = 1 / 16  # between lines that pass the same gap
 MARGIN = 0.05  # between a line and a box that it passes
 ENTRY = 0.12  # between the ends of lines at a box, at most
 
-Point = tuple[float, float]
+Point: TypeAlias = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,10 @@ class Box:
     x: float
 
 
-def plot_genotype(genotype: Genotype, path) -> None:
+Operand: TypeAlias = tuple[str, Box]  # an operation and what it takes
+
+
+def plot_genotype(genotype: Genotype, path: str | os.PathLike[str]) -> None:
     """Draws the normal and the reduction cell side by side.
 
     Args:
@@ -93,16 +99,16 @@ def _picture(spec: CellSpec) -> tuple[list[Box], list[tuple[Box, Box]]]:
     arrows: list[tuple[Box, Box]] = []
     taken: dict[int, set[int]] = {}  # columns of blocks, by the level of their operations
 
-    def add(label, color, level, x, sources):
+    def add(label: str, color: str, level: int, x: float, sources: Sequence[Box]) -> Box:
         box = Box(label, color, level, x)
         boxes.append(box)
         arrows.extend((source, box) for source in sources)
         return box
 
-    def edge(name, edge, state):
+    def edge(name: str, edge: Edge, state: Box) -> Operand:
         return edge.op, state
 
-    def combine(name, block, left, right):
+    def combine(name: str, block: Block, left: Operand, right: Operand) -> Box:
         sources = [state for _, state in (left, right)]
         level = max(source.level for source in sources) + 1
         wanted = sum(source.x for source in sources) / 2
@@ -120,7 +126,7 @@ def _picture(spec: CellSpec) -> tuple[list[Box], list[tuple[Box, Box]]]:
         ]
         return add(LABELS[block.combine], COMBINE_COLOR, level + 1, 2 * column, operations)
 
-    def concat(output, states):
+    def concat(output: tuple[int, ...], states: list[Box]) -> Box:
         level = max(box.level for box in boxes) + 1
         middle = sum(state.x for state in states) / len(states)
         return add("concat", STATE_COLOR, level, middle, states)
@@ -144,7 +150,7 @@ def _lines(boxes: list[Box], arrows: list[tuple[Box, Box]]) -> list[list[Point]]
         columns.setdefault(box.level, []).append(box.x)
     taken: dict[tuple[int, float], Box] = {}
 
-    def is_free(x, level, source):
+    def is_free(x: float, level: int, source: Box) -> bool:
         return taken.get((level, x), source) is source and all(
             abs(x - column) >= WIDTH / 2 + MARGIN for column in columns[level]
         )
@@ -193,7 +199,7 @@ def _color(op: str) -> str:
     return "#fbefb5" if operation[0].separable else "#e3d3ee"
 
 
-def _draw(axes, boxes: list[Box], lines: list[list[Point]]) -> None:
+def _draw(axes: Any, boxes: list[Box], lines: list[list[Point]]) -> None:
     patches = import_optional("matplotlib.patches", "plot")
     path = import_optional("matplotlib.path", "plot").Path
     for line in lines:
@@ -209,7 +215,7 @@ def _draw(axes, boxes: list[Box], lines: list[list[Point]]) -> None:
     axes.axis("off")
 
 
-def _curve(line: list[Point], path) -> tuple[list[Point], list[int]]:
+def _curve(line: list[Point], path: Any) -> tuple[list[Point], list[int]]:
     """A line with its corners rounded: vertices and codes of matplotlib's path."""
     if len(line) == 2:
         return line, [path.MOVETO, path.LINETO]
