@@ -1,9 +1,15 @@
 """What a search shows while it runs."""
 
 from statistics import mean
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from keras_tuner.engine.trial import Trial
+
+    from keras_nasnet.search.oracle import SearcherOracle
 
 RECENT = 20  # trials of a moving mean
 COLUMNS = ("trial", "reward", "best", f"mean of {RECENT}", "parameters", "seconds", "time left")
@@ -19,7 +25,7 @@ class SearchProgress:
         oracle: `SearcherOracle`.
     """
 
-    def __init__(self, oracle) -> None:
+    def __init__(self, oracle: "SearcherOracle") -> None:
         self.oracle = oracle
         columns = (
             SpinnerColumn(),
@@ -29,17 +35,17 @@ class SearchProgress:
         )
         self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         console.print("".join(f"{name:>{WIDTH}}" for name in COLUMNS), style="bold")
         self._task = self._bar.add_task("", total=1.0)
         self._advance()
         self._bar.start()
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
-    def ended(self, trial, parameters: int) -> None:
+    def ended(self, trial: "Trial", parameters: int) -> None:
         """A trial has ended, of a child with so many parameters."""
         oracle = self.oracle
         scores = [oracle.trials[key].score for key in oracle.end_order]
@@ -60,7 +66,7 @@ class SearchProgress:
         console.print(row, highlight=False, markup=False, soft_wrap=True)
         self._advance()
 
-    def _advance(self):
+    def _advance(self) -> None:
         oracle = self.oracle
         ended = len(oracle.end_order)
         shares = [ended / oracle.max_trials if oracle.max_trials else 0]

@@ -1,10 +1,11 @@
 """The page that shows a search: `report.html`, and its pictures as files of their own."""
 
 import base64
+from collections.abc import Callable, Sequence
 from html import escape
 from math import erf, sqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from keras_nasnet.search.searchers.searcher import Searcher
 REPORT, PICTURES = "report.html", "pictures"
 FORMATS = (".png", ".svg")
 NUM_LEADERS, NUM_DRAWN = 20, 3
+
+Row: TypeAlias = dict[str, Any]  # of a table, its names the columns
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -40,8 +43,8 @@ th, td {{ padding: 0.15rem 0.8rem; text-align: right; border-bottom: 1px solid #
 
 def write_report(
     folder: Path,
-    trials: list[dict[str, Any]],
-    finalists: list[dict[str, Any]],
+    trials: list[Row],
+    finalists: list[Row],
     searcher: Searcher,
 ) -> None:
     """Writes `report.html` and its pictures.
@@ -68,8 +71,8 @@ def write_report(
         _section("Operations chosen", _picture(pictures / "operations", _draw_operations, trials)),
     ]
     if finalists:
-        columns = ("trial", "reward", "longer")
-        sections.append(_section("Finalists, trained longer", _table(finalists, columns)))
+        table = _table(finalists, ("trial", "reward", "longer"))
+        sections.append(_section("Finalists, trained longer", table))
     columns = ("trial", "reward", "parameters", "mult_adds", "seconds")
     sections.append(_section("Leaderboard", _table(leaders[:NUM_LEADERS], columns)))
     for rank, row in enumerate(leaders[:NUM_DRAWN], 1):
@@ -86,12 +89,12 @@ def write_report(
     replace_text(folder / REPORT, PAGE.format(**text))
 
 
-def _number(row) -> int:
+def _number(row: Row) -> int:
     """Of a trial: charts, tables and folders count alike."""
     return int(row["trial"])
 
 
-def _summary(trials, leaders, searcher) -> str:
+def _summary(trials: list[Row], leaders: list[Row], searcher: Searcher) -> str:
     hours = sum(row["seconds"] or 0 for row in trials) / 3600
     best = f"the best reward is {leaders[0]['reward']:.4f}" if leaders else "none succeeded"
     return (
@@ -100,7 +103,7 @@ def _summary(trials, leaders, searcher) -> str:
     )
 
 
-def expected_best(rewards, num_trials: int) -> np.ndarray:
+def expected_best(rewards: Sequence[float] | np.ndarray, num_trials: int) -> np.ndarray:
     """What random search's best is expected to be after 1, 2 ... trials.
 
     Args:
@@ -116,10 +119,10 @@ def expected_best(rewards, num_trials: int) -> np.ndarray:
     powers = cumulative ** np.arange(1, num_trials + 1)[:, None]
     # E max = the integral of 1 - F^n over z > 0, less that of F^n over z < 0.
     greatest = np.trapezoid((z > 0) - powers, z, axis=1)
-    return np.mean(rewards) + np.std(rewards, ddof=1) * greatest
+    return np.asarray(np.mean(rewards) + np.std(rewards, ddof=1) * greatest)
 
 
-def _draw_progress(figure, trials, searcher):
+def _draw_progress(figure: Any, trials: list[Row], searcher: Searcher) -> None:
     rewards = np.array([np.nan if row["reward"] is None else row["reward"] for row in trials])
     numbers = [_number(row) for row in trials]
     axes = figure.subplots()
@@ -141,7 +144,7 @@ def _draw_progress(figure, trials, searcher):
     axes.legend()
 
 
-def _draw_sizes(figure, leaders):
+def _draw_sizes(figure: Any, leaders: list[Row]) -> None:
     axes = figure.subplots()
     sizes = [row["parameters"] / 1e6 for row in leaders]
     axes.scatter(sizes, [row["reward"] for row in leaders], s=14)
@@ -151,7 +154,7 @@ def _draw_sizes(figure, leaders):
     axes.grid(alpha=0.3)
 
 
-def _draw_operations(figure, trials):
+def _draw_operations(figure: Any, trials: list[Row]) -> None:
     """Shares of the operations in the cells tried, over the last trials each."""
     genotypes = [Genotype.from_json(row["genotype"]) for row in trials]
     tried = {
@@ -194,7 +197,7 @@ def _recent(values: np.ndarray) -> list[np.ndarray]:
     return [values[max(0, end - RECENT) : end] for end in range(1, len(values) + 1)]
 
 
-def _picture(stem: Path, draw, *arguments) -> str:
+def _picture(stem: Path, draw: Callable[..., None], *arguments: Any) -> str:
     figure_module = import_optional("matplotlib.figure", "search")
     figure = figure_module.Figure((10, 5), layout="constrained")
     draw(figure, *arguments)
@@ -212,8 +215,8 @@ def _section(title: str, body: str) -> str:
     return f"<h2>{escape(title)}</h2>\n{body}"
 
 
-def _table(rows, columns) -> str:
-    def text(value):
+def _table(rows: list[Row], columns: Sequence[str]) -> str:
+    def text(value: Any) -> str:
         if isinstance(value, float):
             return score_text(value) if value < 10 else f"{value:,.0f}"
         return f"{value:,}" if isinstance(value, int) else str(value)

@@ -59,7 +59,7 @@ class Log:
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     """Writes a CSV file, its header the keys of the first row."""
 
-    def write(beside):
+    def write(beside: Path) -> None:
         with beside.open("w", newline="") as file:
             writer = csv.DictWriter(file, rows[0])
             writer.writeheader()
