@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 import warnings
+from collections.abc import Sequence
 
 from keras_nasnet.cli import (
     benchmark,
@@ -20,7 +21,7 @@ from keras_nasnet.cli import (
 )
 
 
-def main(arguments=None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `keras-nasnet`.
 
     Args:

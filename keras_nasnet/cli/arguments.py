@@ -4,8 +4,10 @@ import argparse
 import importlib.util
 import os
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from rich.console import Console
 
@@ -18,6 +20,12 @@ from keras_nasnet.lock import HOLDER, LOCK
 from keras_nasnet.training.recipes import Recipe, recipe
 from keras_nasnet.weights.manifest import PUBLISHED
 
+if TYPE_CHECKING:
+    from keras_nasnet.inference.classifier import Classifier
+
+# What `add_subparsers` returns, which has no public name.
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
 BACKENDS = ("tensorflow", "jax", "torch")
 
 IMAGENET = "imagenet"
@@ -26,7 +34,13 @@ IMAGENET_MODELS = " or ".join(dict.fromkeys(name for name, _ in PUBLISHED))
 console = Console()
 
 
-def command(commands, name, run, description, example):
+def command(
+    commands: Commands,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    description: str,
+    example: str,
+) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         name,
         help=description,
@@ -47,7 +61,7 @@ def size(text: str) -> tuple[int, int]:
     return height, width
 
 
-def add_network(parser, argument):
+def add_network(parser: argparse.ArgumentParser, argument: Sequence[str]) -> None:
     parser.add_argument(
         *argument,
         metavar="MODEL",
@@ -66,7 +80,7 @@ def add_network(parser, argument):
     )
 
 
-def config_of(options) -> NASNetConfig:
+def config_of(options: argparse.Namespace) -> NASNetConfig:
     """The network that the name of a model or genotype, or a genotype's file, stands for."""
     settings = {
         key: getattr(options, key)
@@ -90,7 +104,7 @@ def config_of(options) -> NASNetConfig:
     return network_of(genotype, **settings)
 
 
-def add_classifier(parser):
+def add_classifier(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model",
         metavar="MODEL",
@@ -105,7 +119,7 @@ def add_classifier(parser):
     )
 
 
-def load_classifier(options):
+def load_classifier(options: argparse.Namespace) -> "Classifier":
     """The `Classifier` that `add_classifier`'s arguments stand for."""
     from keras_nasnet.inference.classifier import Classifier
 
@@ -122,7 +136,7 @@ def load_classifier(options):
     return Classifier.load(options.model, options.input_size, weights)
 
 
-def add_set(parser):
+def add_set(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set",
         nargs="+",
@@ -141,7 +155,7 @@ def recipe_of(name: str, changes: list[str]) -> Recipe:
     return recipe(name, **{setting: value for setting, _, value in pairs})
 
 
-def run_folder(options, may_change: tuple[str, ...]) -> Path:
+def run_folder(options: argparse.Namespace, may_change: tuple[str, ...]) -> Path:
     """The folder of `--out`, which has to be new, or of `--resume`, which keeps its settings.
 
     Args:

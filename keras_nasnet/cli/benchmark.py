@@ -1,9 +1,12 @@
 """`keras-nasnet benchmark`."""
 
+import argparse
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import Progress
@@ -12,12 +15,16 @@ from rich.text import Text
 
 from keras_nasnet.check import check_integers
 from keras_nasnet.cli.arguments import (
+    Commands,
     add_classifier,
     choose_backend,
     command,
     console,
     load_classifier,
 )
+
+if TYPE_CHECKING:
+    from keras_nasnet.inference.benchmark import Route
 
 MAX_BATCH = 4_096  # 2.5 GB of NASNetMobile's images; more bring no more speed
 NUM_IMAGES = 200  # to quantize with, and as many held-out ones to compare results on
@@ -33,7 +40,7 @@ COLUMNS = {  # heading, in two lines, and format of what goes into 80 characters
 }
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     parser = command(
         commands,
         "benchmark",
@@ -60,7 +67,7 @@ def add(commands):
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
 
 
-def run(options) -> int:
+def run(options: argparse.Namespace) -> int:
     for batch_size in options.batch_sizes:
         check_integers(1, MAX_BATCH, **{"--batch-sizes": batch_size})
     choose_backend()
@@ -81,7 +88,7 @@ def run(options) -> int:
     return 1 if any("failure" in row for row in rows) else 0
 
 
-def _measure(options, some) -> list[dict]:
+def _measure(options: argparse.Namespace, some: Sequence["Route"]) -> list[dict[str, Any]]:
     from keras_nasnet.data.source import open_data
     from keras_nasnet.inference.benchmark import benchmark
 
@@ -109,7 +116,7 @@ def _measure(options, some) -> list[dict]:
     return rows
 
 
-def table_of(rows) -> Table:
+def table_of(rows: list[dict[str, Any]]) -> Table:
     """Rows as `benchmark` gives them; where one cannot be run, the reason instead of numbers."""
     lines = [heading.split(" ") for heading, _ in COLUMNS.values()]
     lines = [list(line) for line in zip(*lines, strict=True)]

@@ -1,13 +1,21 @@
 """`keras-nasnet convert`."""
 
+import argparse
 from math import prod
 
 from rich.table import Table
 
-from keras_nasnet.cli.arguments import add_network, choose_backend, command, config_of, console
+from keras_nasnet.cli.arguments import (
+    Commands,
+    add_network,
+    choose_backend,
+    command,
+    config_of,
+    console,
+)
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     parser = command(
         commands,
         "convert",
@@ -29,7 +37,7 @@ def add(commands):
     parser.add_argument("--licence", metavar="TEXT", help="of the source, for the card")
 
 
-def run(options) -> int:
+def run(options: argparse.Namespace) -> int:
     config = config_of(options) if options.model else None
     choose_backend()
     from keras_nasnet.weights.convert import convert

@@ -1,18 +1,19 @@
 """`keras-nasnet embed`."""
 
+import argparse
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from keras_nasnet.atomic import check_place, replace_file
-from keras_nasnet.cli.arguments import choose_backend, command, size
+from keras_nasnet.cli.arguments import Commands, choose_backend, command, size
 from keras_nasnet.optional import import_optional
 
 FORMATS = (".npy", ".parquet")
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     parser = command(
         commands,
         "embed",
@@ -37,7 +38,7 @@ def add(commands):
     parser.add_argument("--input-size", type=size, metavar="N", help="resize to N or HEIGHTxWIDTH")
 
 
-def run(options) -> int:
+def run(options: argparse.Namespace) -> int:
     out = Path(options.out)
     if out.suffix not in FORMATS:
         raise ValueError(f"--out: wanted a file ending in {' or '.join(FORMATS)}, got {out}")

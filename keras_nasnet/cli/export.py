@@ -1,15 +1,22 @@
 """`keras-nasnet export`."""
 
+import argparse
 import logging
 
-from keras_nasnet.cli.arguments import add_classifier, choose_backend, command, load_classifier
+from keras_nasnet.cli.arguments import (
+    Commands,
+    add_classifier,
+    choose_backend,
+    command,
+    load_classifier,
+)
 from keras_nasnet.inference.formats import FORMATS
 
 NUM_REPRESENTATIVE = 200
 PRECISIONS = ("float32", "bfloat16", "float16", "int8")
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     parser = command(
         commands,
         "export",
@@ -44,7 +51,7 @@ def add(commands):
     parser.add_argument("--force", action="store_true", help="replace an export at OUT")
 
 
-def run(options) -> int:
+def run(options: argparse.Namespace) -> int:
     if options.top < 1:
         raise ValueError(f"--top: wanted at least 1, got {options.top}")
     choose_backend()

@@ -1,12 +1,14 @@
 """`keras-nasnet info`."""
 
+import argparse
+
 from rich.table import Table
 
 from keras_nasnet.cells.summary import summarize
-from keras_nasnet.cli.arguments import add_network, command, config_of, console, size
+from keras_nasnet.cli.arguments import Commands, add_network, command, config_of, console, size
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     parser = command(
         commands,
         "info",
@@ -20,7 +22,7 @@ def add(commands):
     )
 
 
-def run(options) -> int:
+def run(options: argparse.Namespace) -> int:
     config = config_of(options)
     rows = summarize(config, options.input_size)
     height, width = options.input_size or (config.input_size, config.input_size)

@@ -1,14 +1,16 @@
 """`keras-nasnet list`."""
 
+import argparse
+
 from rich.table import Table
 
 from keras_nasnet.cells.catalog import MODELS
 from keras_nasnet.cells.summary import summarize
-from keras_nasnet.cli.arguments import command, console
+from keras_nasnet.cli.arguments import Commands, command, console
 from keras_nasnet.weights.manifest import WEIGHTS
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     command(
         commands,
         "list",
@@ -18,7 +20,7 @@ def add(commands):
     )
 
 
-def run(options) -> int:
+def run(options: argparse.Namespace) -> int:
     table = Table("model")
     table.add_column("weights=, and where it comes from", overflow="fold")
     table.add_column("about MB", justify="right")

@@ -1,10 +1,12 @@
 """`keras-nasnet plot`."""
 
+import argparse
+
 from keras_nasnet.cells.plot import FORMATS, plot_genotype
-from keras_nasnet.cli.arguments import add_network, command, config_of
+from keras_nasnet.cli.arguments import Commands, add_network, command, config_of
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     parser = command(
         commands,
         "plot",
@@ -21,7 +23,7 @@ def add(commands):
     )
 
 
-def run(options) -> int:
+def run(options: argparse.Namespace) -> int:
     plot_genotype(config_of(options).genotype, options.out)
     print(options.out)
     return 0

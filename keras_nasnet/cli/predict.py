@@ -1,10 +1,12 @@
 """`keras-nasnet predict`."""
 
+import argparse
 import sys
 
 from rich.table import Table
 
 from keras_nasnet.cli.arguments import (
+    Commands,
     add_classifier,
     choose_backend,
     command,
@@ -13,7 +15,7 @@ from keras_nasnet.cli.arguments import (
 )
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     parser = command(
         commands,
         "predict",
@@ -26,7 +28,7 @@ def add(commands):
     parser.add_argument("--top", type=int, default=5, help="classes an image; default: %(default)s")
 
 
-def run(options) -> int:
+def run(options: argparse.Namespace) -> int:
     if options.top < 1:
         raise ValueError(f"--top: wanted at least 1, got {options.top}")
     choose_backend()

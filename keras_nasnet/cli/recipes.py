@@ -1,12 +1,14 @@
 """`keras-nasnet recipes`."""
 
+import argparse
+
 from rich.table import Table
 
-from keras_nasnet.cli.arguments import add_set, command, console, recipe_of
+from keras_nasnet.cli.arguments import Commands, add_set, command, console, recipe_of
 from keras_nasnet.training.recipes import RECIPES
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     parser = command(
         commands,
         "recipes",
@@ -18,7 +20,7 @@ def add(commands):
     add_set(parser)
 
 
-def run(options) -> int:
+def run(options: argparse.Namespace) -> int:
     if options.recipe is None:
         if options.set:
             raise ValueError("--set: name the recipe that it changes")
@@ -36,5 +38,5 @@ def run(options) -> int:
     return 0
 
 
-def _text(value) -> str:
+def _text(value: object) -> str:
     return ", ".join(value) if isinstance(value, tuple) else f"{value}"

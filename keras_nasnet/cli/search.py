@@ -1,12 +1,15 @@
 """`keras-nasnet search`."""
 
+import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from keras_nasnet.atomic import NotWrittenError, replace_text
-from keras_nasnet.check import check_integers, check_keys, read_json, shown, within
+from keras_nasnet.check import check_integers, check_keys, check_member, read_json, shown, within
 from keras_nasnet.cli.arguments import (
+    Commands,
     add_set,
     choose_backend,
     command,
@@ -16,9 +19,12 @@ from keras_nasnet.cli.arguments import (
     size,
 )
 from keras_nasnet.lock import locked
-from keras_nasnet.search import SEARCHERS, SearchSpace
+from keras_nasnet.search.space import SearchSpace
 from keras_nasnet.search.workers import LOOPBACK, MAX_WORKERS
 from keras_nasnet.training.job import MAX_SEED
+
+if TYPE_CHECKING:
+    from keras_nasnet.search import NASNetTuner
 
 SETTINGS = "search.json"
 MAX_JSON = 1_000_000  # characters
@@ -26,7 +32,7 @@ LIMITS = ("trials", "seconds", "finalists", "finalist_epochs")  # may change whe
 PLACES = ("workers", "bind")  # where it runs, of no importance to what it finds
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     parser = command(
         commands,
         "search",
@@ -67,7 +73,10 @@ def add(commands):
         "no authentication: whoever reaches it can end and alter the search",
     )
     parser.add_argument(
-        "--searcher", choices=SEARCHERS, default="controller", help="default: %(default)s"
+        "--searcher",
+        default="controller",
+        metavar="NAME",
+        help="controller, evolution, local, predictor or random; default: %(default)s",
     )
     for name, default, what in (
         ("blocks", 5, "in each cell"),
@@ -91,7 +100,7 @@ def add(commands):
     add_set(parser)
 
 
-def run(options) -> int:
+def run(options: argparse.Namespace) -> int:
     folder = run_folder(options, (*LIMITS, *PLACES))
     with locked(folder):
         settings = _settings(options, folder)
@@ -99,7 +108,7 @@ def run(options) -> int:
         return _search(_tuner(settings, folder), settings, options.workers, options.bind)
 
 
-def _settings(options, folder) -> dict:
+def _settings(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """What is searched for and how: of the command line, or of the search that goes on."""
     others = ("out", "resume", "run", "parser", *PLACES)
     settings = {name: value for name, value in vars(options).items() if name not in others}
@@ -114,10 +123,13 @@ def _settings(options, folder) -> dict:
     check_integers(1, **{name: count for name, count in counts.items() if count is not None})
     check_integers(1, MAX_WORKERS, workers=options.workers)
     check_integers(0, MAX_SEED, seed=settings["seed"])
+    from keras_nasnet.search import SEARCHERS  # with SciPy, which the other commands do without
+
+    check_member("searcher", settings["searcher"], SEARCHERS)
     return settings
 
 
-def _tuner(settings, folder):
+def _tuner(settings: dict[str, Any], folder: Path) -> "NASNetTuner":
     recipe = recipe_of(settings["recipe"], settings["set"])
     space = SearchSpace(settings["blocks"])
     from keras_nasnet.data.source import open_data
@@ -141,7 +153,9 @@ def _tuner(settings, folder):
     return tuner
 
 
-def _search(tuner, settings, num_workers, bind) -> int:
+def _search(
+    tuner: "NASNetTuner", settings: dict[str, Any], num_workers: int, bind: str | None
+) -> int:
     from keras_nasnet.search.child import ChildFailedError
     from keras_nasnet.search.report import REPORT
     from keras_nasnet.search.tuner import BEST
@@ -169,7 +183,7 @@ def _search(tuner, settings, num_workers, bind) -> int:
     return 0
 
 
-def _last_reason(tuner, trials) -> str:
+def _last_reason(tuner: "NASNetTuner", trials: list[Any]) -> str:
     from keras_nasnet.search.progress import reason_of
     from keras_nasnet.search.tuner import ERROR
 
@@ -184,7 +198,7 @@ def _failed(what: str) -> int:
     return 1
 
 
-def _settings_of(folder: Path, names: list[str]) -> dict:
+def _settings_of(folder: Path, names: list[str]) -> dict[str, Any]:
     """The settings of a search that is there, as far as nothing checks them later."""
     with within(str(folder / SETTINGS)):
         try:

@@ -1,16 +1,20 @@
 """`keras-nasnet train`."""
 
+import argparse
 import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from keras_nasnet.atomic import NotWrittenError
 from keras_nasnet.cells.summary import summarize
 from keras_nasnet.cli.arguments import (
+    Commands,
     add_network,
     add_set,
     choose_backend,
@@ -22,10 +26,14 @@ from keras_nasnet.cli.arguments import (
     size,
 )
 from keras_nasnet.lock import locked
+from keras_nasnet.training.job import Job
 from keras_nasnet.training.recipes import RECIPES
 
+if TYPE_CHECKING:
+    from keras_nasnet.data.source import Source
 
-def add(commands):
+
+def add(commands: Commands) -> None:
     parser = command(
         commands,
         "train",
@@ -77,21 +85,19 @@ def add(commands):
     )
 
 
-def run(options) -> int:
+def run(options: argparse.Namespace) -> int:
     folder = run_folder(options, ("checkpoint_seconds", "strict"))
-    new_job = None if options.resume else _new_job(options)
+    job = None if options.resume else _new_job(options)
     with locked(folder):
-        return _run(options, folder, new_job)
+        return _run(job or Job.of_run(folder), folder, options)
 
 
-def _run(options, folder, new_job) -> int:
-    resume = new_job is None
+def _run(job: Job, folder: Path, options: argparse.Namespace) -> int:
+    resume = options.resume is not None
     choose_backend()
     from keras_nasnet.data.inspection import find_duplicates
     from keras_nasnet.data.source import open_data
-    from keras_nasnet.training.job import Job
 
-    job = Job.of_run(folder) if resume else Job(**new_job)
     data = open_data(job.data, job.seed)
     for message in () if resume else find_duplicates(*data):
         print(f"keras-nasnet: {message}", file=sys.stderr)
@@ -106,7 +112,9 @@ def _run(options, folder, new_job) -> int:
     return status
 
 
-def _train(job, data, folder, resume: bool, checkpoint_s: float) -> int:
+def _train(
+    job: Job, data: "tuple[Source, Source]", folder: Path, resume: bool, checkpoint_s: float
+) -> int:
     from keras_nasnet.training.callback import StoppedError
     from keras_nasnet.training.trainer import train
 
@@ -132,7 +140,7 @@ def _quiet() -> Iterator[None]:
         log.setLevel(level)
 
 
-def _unreadable(job, data) -> str:
+def _unreadable(job: Job, data: "tuple[Source, Source]") -> str:
     """What is wrong with the images, a line each; empty if all can be read."""
     from keras_nasnet.data.inspection import read_all
 
@@ -142,23 +150,23 @@ def _unreadable(job, data) -> str:
     return "\n".join(f"keras-nasnet: {line}" for line in lines)
 
 
-def _new_job(options) -> dict:
+def _new_job(options: argparse.Namespace) -> Job:
     if options.data is None:
         raise ValueError("--data: say what to train on")
     config = config_of(options)
     name = options.recipe or ("finetune" if options.weights else "search-child")
-    return {
-        "config": config,
-        "recipe": recipe_of(name, options.set),
-        "data": options.data,
-        "size": options.input_size or (config.input_size, config.input_size),
-        "seed": options.seed,
-        "weights": options.weights,
-        "devices": options.devices,
-    }
+    return Job(
+        config,
+        recipe_of(name, options.set),
+        options.data,
+        options.input_size or (config.input_size, config.input_size),
+        options.seed,
+        options.weights,
+        options.devices,
+    )
 
 
-def _plan_of_training(job, data) -> Table:
+def _plan_of_training(job: Job, data: "tuple[Source, Source]") -> Table:
     """What is about to happen, before it does."""
     training, validation = data
     recipe, classes = job.recipe, len(training.class_names)
