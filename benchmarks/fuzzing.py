@@ -58,9 +58,10 @@ COLUMNS = ("loaded", "refused", "partial", "crash", "over time", "over memory")
 def write_small_files(folder: Path, model) -> None:
     """The small network's weights in every format that can be written here."""
     import keras_nasnet
-    from keras_nasnet.weights import slim, timm
-    from keras_nasnet.weights.load import model_variables
+    from keras_nasnet.weights import torch_naming
+    from keras_nasnet.weights.formats import slim
     from keras_nasnet.weights.naming import cell_names, names_of
+    from keras_nasnet.weights.variable import model_variables
 
     model.save(folder / FILES["archive"])
     model.save_weights(folder / FILES["keras3"])
@@ -81,8 +82,8 @@ def write_small_files(folder: Path, model) -> None:
     if find_spec("torch"):
         import torch
 
-        cells = cell_names(variables, False, timm.STAGE_LENGTH)
-        names = names_of(variables, timm.UNITS, timm.WEIGHTS, cells)
+        cells = cell_names(variables, False, torch_naming.STAGE_LENGTH)
+        names = names_of(variables, torch_naming.UNITS, torch_naming.WEIGHTS, cells)
         state = {names[path]: torch.tensor(_torch_axes(path, values[path])) for path in values}
         torch.save(state, folder / FILES["pickle"])
         torch.save(state, folder / FILES["old_pickle"], _use_new_zipfile_serialization=False)

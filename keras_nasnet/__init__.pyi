@@ -20,8 +20,8 @@ from .relatives import AmoebaNetA as AmoebaNetA
 from .relatives import ENASMicro as ENASMicro
 from .relatives import PNASNetLarge as PNASNetLarge
 from .relatives import PNASNetMobile as PNASNetMobile
-from .weights.load import load_weights as load_weights
-from .weights.load import save_safetensors as save_safetensors
+from .weights import load_weights as load_weights
+from .weights import save_safetensors as save_safetensors
 from .zoo import NASNet as NASNet
 from .zoo import NASNetCIFAR as NASNetCIFAR
 from .zoo import NASNetLarge as NASNetLarge

@@ -14,9 +14,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_the_readme_has_the_table_of_models():
-    script = runpy.run_path(str(ROOT / "weights" / "write_model_table.py"))
+    script = runpy.run_path(str(ROOT / "weights" / "write_tables.py"))
     readme = (ROOT / "README.md").read_text()
-    assert readme == script["with_table"](readme), "run python weights/write_model_table.py"
+    assert readme == script["with_tables"](readme), "run python weights/write_tables.py"
     assert f"`{next(iter(MODELS))}`" in readme
 
 

@@ -35,9 +35,9 @@ from test_weights import refused
 import keras_nasnet
 from keras_nasnet.atomic import replace_file, replace_text
 from keras_nasnet.inference.classifier import Classifier
-from keras_nasnet.weights import hdf5
-from keras_nasnet.weights.bundle import check_index
-from keras_nasnet.weights.convert import contents_of
+from keras_nasnet.weights import convert
+from keras_nasnet.weights.containers import hdf5
+from keras_nasnet.weights.containers.bundle import check_index
 from keras_nasnet.weights.limit import FLOOR_BYTES, max_bytes
 
 every_backend = pytest.mark.every_backend
@@ -95,11 +95,11 @@ def test_sizes_are_those_of_the_largest_network_where_none_is_known(tmp_path):
     data[place + 24 : place + 28] = b"\xf0\xff\xff\xff"  # 4 GiB less 16 bytes
     path.write_bytes(data)
     with pytest.raises(ValueError, match="declares 4,294,967,280 bytes"):
-        contents_of(path)
+        convert(path, tmp_path / "out.keras")
     with pytest.raises(ValueError, match="declares 4,294,967,28"):
         Classifier.load(path)
     with pytest.raises(ValueError, match="wanted at most 268,435,456"):
-        contents_of(path, keras_nasnet.cells.catalog.MODELS["NASNetMobile"])
+        convert(path, tmp_path / "out.keras", keras_nasnet.cells.catalog.MODELS["NASNetMobile"])
 
 
 def test_an_archive_that_lies_is_stopped_while_it_is_read(tmp_path, saved):
@@ -258,12 +258,15 @@ def test_no_code_of_a_pickle_runs(tmp_path, is_old):
 def test_a_state_dict_that_grows_is_refused_before(tmp_path):
     torch = pytest.importorskip("torch")
     path = tmp_path / "network.pth"
-    torch.save({"weight": torch.zeros(16 * MIB)}, path)
+    torch.save({"conv0.conv.weight": torch.zeros(16 * MIB)}, path)
     grown = rewrite(tmp_path / "grown.pth", path, lambda members: None, zipfile.ZIP_DEFLATED)
     refused(one_block(), grown, "is compressed, which PyTorch does not do")
     # A thousand million numbers that are one: nothing is made of it before its shape is known.
-    torch.save({"weight": torch.zeros(1, dtype=torch.half).expand(1 << 30)}, path)
-    refused(one_block(), path, "missing")
+    numbers = torch.zeros(1, dtype=torch.half).expand(1 << 30)
+    torch.save({"conv0.conv.weight": numbers}, path)
+    refused(one_block(), path, "variables are missing")
+    torch.save({"weight": numbers}, path)
+    refused(one_block(), path, "conv0.conv.weight or .*, of a PyTorch network, is missing")
 
 
 @every_backend

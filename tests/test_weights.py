@@ -21,7 +21,7 @@ from mutation import MUTATIONS, mutate
 from test_zoo import applications_nasnet, like_applications
 
 import keras_nasnet
-from keras_nasnet.weights import keras_applications
+from keras_nasnet.weights.formats import keras_applications
 
 every_backend = pytest.mark.every_backend
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import keras
 
-TARGET = Path(__file__).parents[1] / "keras_nasnet" / "weights" / "keras_applications.json"
+TARGET = (
+    Path(__file__).parents[1] / "keras_nasnet" / "weights" / "formats" / "keras_applications.json"
+)
 
 
 def layer_order(model: keras.Model) -> list[str]:

@@ -13,6 +13,7 @@ from keras_nasnet.cli.arguments import (
     config_of,
     console,
 )
+from keras_nasnet.weights.formats import written_endings
 
 
 def add(commands: Commands) -> None:
@@ -28,7 +29,7 @@ def add(commands: Commands) -> None:
         "source", metavar="SOURCE", help="a weight file, a checkpoint, or hf://OWNER/NAME"
     )
     parser.add_argument(
-        "out", metavar="OUT", help="to write: .safetensors, .weights.h5 or .keras; and OUT.md"
+        "out", metavar="OUT", help=f"to write: {', '.join(written_endings())}; and OUT.md"
     )
     add_network(parser, ["--model"])
     parser.add_argument(
@@ -40,7 +41,7 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     config = config_of(options) if options.model else None
     choose_backend()
-    from keras_nasnet.weights.convert import convert
+    from keras_nasnet.weights import convert
 
     reading = convert(options.source, options.out, config, options.raw, options.licence)
     table = Table("layer", title=options.out)

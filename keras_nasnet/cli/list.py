@@ -7,6 +7,7 @@ from rich.table import Table
 from keras_nasnet.cells.catalog import MODELS
 from keras_nasnet.cells.summary import summarize
 from keras_nasnet.cli.arguments import Commands, command, console
+from keras_nasnet.weights import formats
 from keras_nasnet.weights.manifest import WEIGHTS
 
 
@@ -15,12 +16,18 @@ def add(commands: Commands) -> None:
         commands,
         "list",
         run,
-        "print every published weight file: where it comes from, its size and its licence",
+        "print every published weight file, its size and licence, and the formats that are read",
         "keras-nasnet list",
     )
 
 
 def run(options: argparse.Namespace) -> int:
+    _print_published()
+    _print_formats()
+    return 0
+
+
+def _print_published() -> None:
     table = Table("model")
     table.add_column("weights=, and where it comes from", overflow="fold")
     table.add_column("about MB", justify="right")
@@ -40,4 +47,12 @@ def run(options: argparse.Namespace) -> int:
     console.print(table)
     missing = [name for name in MODELS if name not in {weights.model for weights in WEIGHTS}]
     print(f"No weights are published for {', '.join(missing)}.")
-    return 0
+
+
+def _print_formats() -> None:
+    table = Table("format of a file", "what weights= takes", "convert writes")
+    for each in formats.FORMATS:
+        takes = each.takes.replace("`", "")  # of Markdown
+        table.add_row(each.title, takes, "\n".join(each.endings))
+        table.add_section()
+    console.print(table)

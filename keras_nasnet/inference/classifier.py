@@ -16,7 +16,7 @@ from keras_nasnet.data.imagenet import imagenet_classes
 from keras_nasnet.layers.network import CLASSIFIER
 from keras_nasnet.training.callback import MODEL
 from keras_nasnet.training.job import CONFIG, is_run_file, read_config
-from keras_nasnet.weights.archive import check_model
+from keras_nasnet.weights.containers.archive import check_model
 from keras_nasnet.zoo import build_model
 
 

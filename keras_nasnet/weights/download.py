@@ -4,7 +4,9 @@ import hashlib
 import os
 import urllib.error
 import urllib.request
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import IO, Any
 
 from filelock import FileLock
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
@@ -106,7 +108,7 @@ def _download(url: str, part: Path) -> None:
         ) from None
 
 
-def _lock(target: Path):
+def _lock(target: Path) -> AbstractContextManager[Any]:
     """The lock of a file, taken; a link in its place is refused."""
     lock = FileLock(f"{target}.lock")
     try:
@@ -117,7 +119,7 @@ def _lock(target: Path):
         ) from None
 
 
-def _open_part(part: Path, mode: str):
+def _open_part(part: Path, mode: str) -> IO[Any]:
     return open(part, mode, opener=lambda path, flags: os.open(path, flags | NO_FOLLOW, 0o666))
 
 

@@ -3,48 +3,45 @@
 import logging
 from dataclasses import dataclass
 from math import prod
+from os import PathLike
 from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 
-from keras_nasnet.atomic import replace_file
-from keras_nasnet.layers.network import AUXILIARY, CLASSIFIER
-from keras_nasnet.weights import keras_applications, slim, timm
-from keras_nasnet.weights.array import Array, Pairs
+from keras_nasnet.layers.network import CLASSIFIER
+from keras_nasnet.weights import formats
+from keras_nasnet.weights.array import Array, NamedArrays, Pairs
 from keras_nasnet.weights.download import matches
-from keras_nasnet.weights.formats import NamedArrays, open_weights
-from keras_nasnet.weights.hdf5 import WeightFile
+from keras_nasnet.weights.file import open_weights
 from keras_nasnet.weights.limit import max_bytes
 from keras_nasnet.weights.location import locate
+from keras_nasnet.weights.naming import OF_TRAINING, STEM, drop_background
+from keras_nasnet.weights.variable import model_variables
 
-OF_TRAINING = (AUXILIARY, "training_step")  # a file or a model may lack them
-STEM = "stem/kernel"
 RGB = 3
+LISTED = "one of `keras_nasnet.weights.FORMATS`"  # in a docstring, before they are listed
 
 log = logging.getLogger(__name__)
 
 
 def load_weights(
     model: keras.Model,
-    path,
+    path: str | PathLike[str],
     *,
-    file_hash=None,
-    new_classifier=False,
-    adapt_channels=False,
-    raw=False,
+    file_hash: str | None = None,
+    new_classifier: bool = False,
+    adapt_channels: bool = False,
+    raw: bool = False,
 ) -> None:
     """Loads a weight file into a network of this package.
 
-    Recognised by content, not by name: this package's models as Keras saves them (`.weights.h5`,
-    `.keras`) and as `save_safetensors` does; keras.applications' NASNetMobile and NASNetLarge
-    (legacy `.h5`, whole or weights only, and the `.weights.h5` and `.keras` of Keras 3); the
-    TensorFlow checkpoints of the authors' code, slim; and the state dicts of timm's and Cadene's
-    networks (`.safetensors`, `.pth`). All with or without classifier; a background class, which
-    makes 1001 of ImageNet's, is left out. A model without classifier leaves the file's out. The
-    auxiliary head and the training step are loaded where file and model have them, and left as
-    they are otherwise.
+    Recognised by content, not by name, as one of `keras_nasnet.weights.FORMATS`.
+
+    All may be with or without classifier; a background class, which makes 1001 of ImageNet's in
+    files of others, is left out. A model without classifier leaves the file's out. The auxiliary
+    head and the training step are loaded where file and model have them, and left as they are
+    otherwise.
 
     Args:
         model: from `NASNetMobile` and the other factories.
@@ -66,14 +63,24 @@ def load_weights(
         ValueError: if the file has another hash, is damaged or foreign, or does not fit; the
             message names the layer, what came and what was wanted. The model is as it was.
     """
-    path = locate(path)
-    if file_hash is not None and not matches(path, file_hash):
-        raise ValueError(f"{path} has not the hash {file_hash}: it is damaged or another file")
+    file = locate(path)
+    if file_hash is not None and not matches(file, file_hash):
+        raise ValueError(f"{file} has not the hash {file_hash}: it is damaged or another file")
     variables = model_variables(model)
-    for name, array in read_file(
-        path, variables, new_classifier, adapt_channels, raw
-    ).arrays.items():
+    params = sum(prod(variable.shape) for variable in variables.values())
+    with open_weights(file, max_bytes(params)) as (_, named):
+        reading = read_arrays(file, named, variables, new_classifier, adapt_channels, raw)
+    for name, array in reading.arrays.items():
         variables[name].assign(array)
+
+
+def with_formats(docstring: str | None) -> str | None:
+    """The formats after where a docstring names their list."""
+    rows = "".join(f"\n    - {each.title}: {each.takes};" for each in formats.FORMATS)
+    return docstring and docstring.replace(f"{LISTED}.", f"{LISTED}:\n{rows[:-1]}.")
+
+
+load_weights.__doc__ = with_formats(load_weights.__doc__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,133 +98,38 @@ class Reading:
     skipped: dict[str, list[str]]
 
 
-def read_file(
-    path: Path, variables, new_classifier=False, adapt_channels=False, raw=False
+def read_arrays(
+    path: Path,
+    named: NamedArrays,
+    model: dict[str, keras.Variable],
+    new_classifier: bool = False,
+    adapt_channels: bool = False,
+    raw: bool = False,
 ) -> Reading:
-    """Reads and checks a file for the variables of a model, which stay as they are.
+    """Reads and checks the arrays of a file for the variables of a model, which stay as they are.
 
     Args:
-        path: as `locate` returns it.
-        variables: as `model_variables` returns them.
+        path: of the file.
+        named: as `open_weights` yields them.
+        model: its variables, as `model_variables` returns them.
         new_classifier, adapt_channels, raw: as in `load_weights`.
 
     Raises:
         ValueError: as in `load_weights`.
     """
-    variables = dict(variables)
-    params = sum(prod(variable.shape) for variable in variables.values())
-    with open_weights(path, max_bytes(params)) as file:
-        pairs = _pairs(file, variables, raw)
-        found = pairs.found
-        if not any(name.startswith(f"{CLASSIFIER}/") for name in variables):
-            _leave_out(pairs, CLASSIFIER)
-        elif new_classifier:
-            _leave_classifier(path, variables, found)
-        _leave_parts_of_training(variables, pairs)
-        if adapt_channels:
-            _adapt_channels(path, variables, found)
-        arrays = _check_and_read(variables, found)
-        return Reading(arrays, {key: found[key].name for key in arrays}, pairs.skipped)
-
-
-def save_safetensors(model: keras.Model, path) -> None:
-    """Writes the weights of a model to a safetensors file, by the paths of its variables.
-
-    `load_weights` and `weights=` read it; so does any other reader of safetensors.
-
-    Args:
-        model: a network of this package.
-        path: str or `Path` to write; a file there is replaced once the new one is whole.
-    """
-    from safetensors.numpy import save_file
-
-    arrays = {
-        name: np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
-        for name, variable in model_variables(model).items()
-    }
-    metadata = {"format": "keras_nasnet", "model": model.name}
-    replace_file(Path(path), lambda beside: save_file(arrays, beside, metadata))
-
-
-def model_variables(model: keras.Model) -> dict[str, keras.Variable]:
-    """The weights of a model by path, such as `cell_07/block_2_left/separable_0/pointwise_kernel`.
-
-    Whatever scope the model was built in is left out of the paths.
-    """
-    variables = {}
-    for layer in model.layers:
-        for variable in layer.weights:
-            _, _, tail = variable.path.partition(f"{layer.name}/")
-            variables[f"{layer.name}/{tail}"] = variable
-    return variables
-
-
-def _pairs(file: WeightFile | NamedArrays, variables, raw: bool) -> Pairs:
-    """The file's arrays by the paths of our variables."""
-    if isinstance(file, WeightFile):
-        return Pairs(_by_layer(file, variables))
-    if file.layout == "slim":
-        return slim.pair(file.arrays, variables, raw)
-    return timm.pair(file.arrays, variables) if file.layout == "torch" else Pairs(file.arrays)
-
-
-def _by_layer(file: WeightFile, variables) -> dict[str, h5py.Dataset]:
-    """The file's datasets by the paths of our variables."""
-    own: dict[str, list[str]] = {}
-    for path in variables:
-        own.setdefault(path.rpartition("/")[0], []).append(path)
-    if file.legacy:
-        names = _known_order(file, variables)
-        paths = keras_applications.variable_paths(names)
-        return _pair(file.layers, dict(zip(file.layers, paths.values(), strict=True)))
-    if own.keys() & file.layers.keys() - {CLASSIFIER}:
-        layers = {
-            name: datasets
-            for name, datasets in file.layers.items()
-            if not name.endswith("/seed_generator")
-            and (name in own or name.partition("/")[0] not in OF_TRAINING)
-        }
-        own.setdefault(CLASSIFIER, [f"{CLASSIFIER}/kernel", f"{CLASSIFIER}/bias"])
-        return _pair(layers, own)
-    names = {name: name for name in file.layers}
-    if "stem_conv1" not in names:
-        names = keras_applications.class_order(_known_order(file, variables))
-    paths = keras_applications.variable_paths(names.values())
-    return _pair(file.layers, {layer: paths[name] for layer, name in names.items()})
-
-
-def _known_order(file: WeightFile, variables) -> list[str]:
-    """The layers of keras.applications' model of the same structure, as many as the file has."""
-    backbone = {
-        path for path in variables if path.partition("/")[0] not in (CLASSIFIER, *OF_TRAINING)
-    }
-    for order in keras_applications.layer_orders().values():
-        names = order[:-1]  # without classifier
-        paths = keras_applications.variable_paths(names).values()
-        if backbone == {path for layer in paths for path in layer}:
-            if len(file.layers) in (len(names), len(order)):
-                return order[: len(file.layers)]
-            raise ValueError(
-                f"it has {len(file.layers)} layers with weights; "
-                f"wanted {len(order)}, or {len(names)} without classifier"
-            )
-    raise ValueError(
-        "it is no file of this package, and keras.applications has no network like this model"
-    )
-
-
-def _pair(layers, paths) -> dict[str, h5py.Dataset]:
-    """Datasets by path, from datasets by layer and paths by layer."""
-    pairs = {}
-    for name, datasets in layers.items():
-        if name not in paths:
-            raise ValueError(f"its layer {name} is not in the model")
-        if len(datasets) != len(paths[name]):
-            raise ValueError(
-                f"its layer {name} has {len(datasets)} arrays; wanted {', '.join(paths[name])}"
-            )
-        pairs.update(zip(paths[name], datasets, strict=True))
-    return pairs
+    variables = dict(model)
+    pairs = named.pair(variables, raw)
+    if named.has_background:
+        drop_background(pairs, variables)
+    if not any(name.startswith(f"{CLASSIFIER}/") for name in variables):
+        _leave_out(pairs, CLASSIFIER)
+    elif new_classifier:
+        _leave_classifier(path, variables, pairs.found)
+    _leave_parts_of_training(variables, pairs)
+    if adapt_channels:
+        _adapt_channels(path, variables, pairs.found)
+    arrays = _check_and_read(variables, pairs.found)
+    return Reading(arrays, {key: pairs.found[key].name for key in arrays}, pairs.skipped)
 
 
 def _leave_out(pairs: Pairs, part: str) -> None:
@@ -226,7 +138,9 @@ def _leave_out(pairs: Pairs, part: str) -> None:
         pairs.skip(f"{part}, which the model has not", pairs.found.pop(key).name)
 
 
-def _leave_classifier(path, variables, found) -> None:
+def _leave_classifier(
+    path: Path, variables: dict[str, keras.Variable], found: dict[str, Array]
+) -> None:
     """Takes a classifier that does not fit the model's out of both dictionaries."""
     keys = [key for key in variables if key.startswith(f"{CLASSIFIER}/")]
     if any(key not in found or found[key].shape != variables[key].shape for key in keys):
@@ -237,7 +151,7 @@ def _leave_classifier(path, variables, found) -> None:
             found.pop(key, None)
 
 
-def _leave_parts_of_training(variables, pairs: Pairs) -> None:
+def _leave_parts_of_training(variables: dict[str, keras.Variable], pairs: Pairs) -> None:
     """Takes out what only one side has, or has for another number of classes or size of image."""
     for part in OF_TRAINING:
         ours, theirs = (
@@ -250,7 +164,9 @@ def _leave_parts_of_training(variables, pairs: Pairs) -> None:
             _leave_out(pairs, part)
 
 
-def _adapt_channels(path, variables, found) -> None:
+def _adapt_channels(
+    path: Path, variables: dict[str, keras.Variable], found: dict[str, Array]
+) -> None:
     """Makes the stem's kernel for RGB one for the model's number of channels."""
     kernel = found.get(STEM)
     *size, channels, filters = variables[STEM].shape
@@ -258,7 +174,7 @@ def _adapt_channels(path, variables, found) -> None:
         return
     log.warning("%s is for images in RGB: its first kernel is used for %d channels", path, channels)
 
-    def read():  # as timm's adapt_input_conv
+    def read() -> np.ndarray:  # as timm's adapt_input_conv
         rgb = np.asarray(kernel)
         if channels == 1:
             return rgb.sum(2, keepdims=True)
@@ -268,7 +184,9 @@ def _adapt_channels(path, variables, found) -> None:
     found[STEM] = Array(kernel.name, (*size, channels, filters), read)
 
 
-def _check_and_read(variables, found) -> dict[str, np.ndarray]:
+def _check_and_read(
+    variables: dict[str, keras.Variable], found: dict[str, Array]
+) -> dict[str, np.ndarray]:
     missing, unknown = variables.keys() - found.keys(), found.keys() - variables.keys()
     if missing or unknown:
         both = [
@@ -277,16 +195,16 @@ def _check_and_read(variables, found) -> dict[str, np.ndarray]:
             if paths
         ]
         raise ValueError("; ".join(both))
-    for path, dataset in found.items():
-        if tuple(dataset.shape) != tuple(variables[path].shape):
+    for path, array in found.items():
+        if tuple(array.shape) != tuple(variables[path].shape):
             raise ValueError(
-                f"{dataset.name} is of shape {tuple(dataset.shape)}; "
+                f"{array.name} is of shape {tuple(array.shape)}; "
                 f"{path} wants {tuple(variables[path].shape)}"
             )
     arrays = {}
-    for path, dataset in found.items():
+    for path, array in found.items():
         is_float = keras.backend.is_float_dtype(variables[path].dtype)
-        arrays[path] = np.asarray(dataset, "float32" if is_float else variables[path].dtype)
+        arrays[path] = np.asarray(array, "float32" if is_float else variables[path].dtype)
         if not np.isfinite(arrays[path]).all():
-            raise ValueError(f"{dataset.name}, for {path}, has values that are not finite")
+            raise ValueError(f"{array.name}, for {path}, has values that are not finite")
     return arrays

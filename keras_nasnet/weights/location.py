@@ -1,6 +1,7 @@
 """Where a weight file is: a path, a TensorFlow checkpoint, a name on the Hugging Face hub."""
 
 import re
+from os import PathLike
 from pathlib import Path
 
 from keras_nasnet.optional import import_optional
@@ -9,7 +10,7 @@ HUB = "hf://"
 HUB_FILE = "model.safetensors"  # timm's name for it
 
 
-def locate(source) -> Path:
+def locate(source: str | PathLike[str]) -> Path:
     """The file that `weights=` or `load_weights` names.
 
     Args:

@@ -7,8 +7,12 @@ normalization, as templates.
 import re
 from collections.abc import Iterable, Mapping
 
-from keras_nasnet.layers.network import AUXILIARY, CLASSIFIER
-from keras_nasnet.weights.array import Pairs
+from keras_nasnet.layers.network import AUXILIARY, CLASSIFIER, TRAINING_STEP
+from keras_nasnet.weights.array import Pairs, Variables
+
+STEM = "stem/kernel"  # which every network has
+OF_TRAINING = (AUXILIARY, TRAINING_STEP)  # a file or a model may lack them
+OWN_AUXILIARY = f"{AUXILIARY}/"  # in the names of its arrays
 
 BATCH_NORMALIZATION = ("gamma", "beta", "moving_mean", "moving_variance")
 PARTS = (  # what a file may have and a model lack, or the other way round
@@ -48,7 +52,7 @@ Units = Mapping[str, tuple[str, str]]
 
 
 def names_of(
-    variables: Mapping, units: Units, weights: Mapping[str, str], cells: Mapping[str, str]
+    variables: Variables, units: Units, weights: Mapping[str, str], cells: Mapping[str, str]
 ) -> dict[str, str]:
     """Another's name for each of our variables, and for those of `PARTS`.
 
@@ -66,7 +70,9 @@ def names_of(
     names = {}
     for path in dict.fromkeys((*variables, *PARTS)):
         match = _PATH.fullmatch(path)
-        for kind in units if match else ():
+        if match is None:
+            continue
+        for kind in units:
             if unit := re.fullmatch(_UNITS[kind], match["unit"]):
                 fields = unit.groupdict() | {"path": match["path"]}
                 if "cell" in fields:
@@ -110,7 +116,7 @@ def counts_reduction(names: Iterable[str]) -> bool:
     return not any(name.startswith("reduction_cell_") for name in names)
 
 
-def drop_background(pairs: Pairs, variables: Mapping) -> None:
+def drop_background(pairs: Pairs, variables: Variables) -> None:
     """Takes the background class out of classifiers of 1001 classes.
 
     Args:

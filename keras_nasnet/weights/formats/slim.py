@@ -1,12 +1,12 @@
 """Checkpoints of the authors' code, slim's nasnet.py and pnasnet.py."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
 
-from keras_nasnet.optional import import_optional
-from keras_nasnet.weights.array import Array, Pairs
-from keras_nasnet.weights.bundle import check_index
-from keras_nasnet.weights.naming import cell_names, counts_reduction, drop_background, names_of
+from keras_nasnet.weights.array import Array, NamedArrays, Pairs, Variables
+from keras_nasnet.weights.containers.checkpoint import read_checkpoint
+from keras_nasnet.weights.file import File
+from keras_nasnet.weights.naming import cell_names, counts_reduction, names_of
 
 AVERAGE = "/ExponentialMovingAverage"
 STATISTICS = ("moving_mean", "moving_variance")
@@ -40,34 +40,21 @@ WEIGHTS = {
     "moving_mean": "/moving_mean",
     "moving_variance": "/moving_variance",
 }
+STEMS = (f"{UNITS['stem'][0]}/weights", f"{CIFAR_STEM[0]}/weights")
 
 
-def read_checkpoint(index: Path) -> dict[str, Array]:
-    """The variables of a TensorFlow checkpoint by name, not read yet.
-
-    Args:
-        index: path of its file ending in `.index`, beside which its data are.
-
-    Raises:
-        ValueError: if TensorFlow is not installed, or as `check_index` does.
-    """
-    check_index(index)
-    tensorflow = import_optional("tensorflow", "tensorflow")
-    reader = tensorflow.train.load_checkpoint(str(index).removesuffix(".index"))
-    return {
-        name: Array(name, tuple(shape), lambda name=name: reader.get_tensor(name))
-        for name, shape in reader.get_variable_to_shape_map().items()
-    }
+def read(file: File) -> NamedArrays | None:
+    """The variables of a TensorFlow checkpoint that has slim's stem."""
+    arrays = file.once(read_checkpoint)
+    if arrays is None:
+        return None
+    if not any(name.startswith(STEMS) for name in arrays):
+        file.hints.append(f"{' or '.join(STEMS)}, of slim, is missing")
+        return None
+    return NamedArrays(arrays, partial(_pair, arrays), "/aux_logits/", has_background=True)
 
 
-def pair(arrays: Mapping[str, Array], variables: Mapping, raw: bool) -> Pairs:
-    """What of a checkpoint goes where.
-
-    Args:
-        arrays: of the checkpoint, by name.
-        variables: ours by path, of which the shapes are used.
-        raw: whether the weights themselves are taken where there are moving averages of them.
-    """
+def _pair(arrays: Mapping[str, Array], variables: Variables, raw: bool) -> Pairs:
     plain = _names(arrays, variables)
     names = dict(plain)
     for are_statistics in (True, False):
@@ -86,15 +73,14 @@ def pair(arrays: Mapping[str, Array], variables: Mapping, raw: bool) -> Pairs:
             pairs.skip("moving averages of the weights, which are taken themselves", name)
         else:
             pairs.found[name] = arrays[name]
-    drop_background(pairs, variables)
     return pairs
 
 
-def _names(arrays: Mapping[str, Array], variables: Mapping) -> dict[str, str]:
+def _names(arrays: Mapping[str, Array], variables: Variables) -> dict[str, str]:
     """Slim's name of each of our variables."""
     cells = cell_names(variables, counts_reduction(arrays))
     units = dict(UNITS)
-    if f"{CIFAR_STEM[0]}/weights" in arrays:
+    if any(name.startswith(STEMS[1]) for name in arrays):
         units["stem"] = CIFAR_STEM
     if "reduction_cell_1" in cells:
         before = list(cells.values())[list(cells).index("reduction_cell_1") - 1]

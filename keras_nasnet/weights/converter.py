@@ -3,7 +3,9 @@
 import hashlib
 from dataclasses import dataclass
 from math import prod
+from os import PathLike
 from pathlib import Path
+from typing import Self
 
 import keras
 
@@ -11,26 +13,17 @@ from keras_nasnet.atomic import check_place, replace_file, replace_text
 from keras_nasnet.cells.catalog import MODELS
 from keras_nasnet.cells.plan import NASNetConfig
 from keras_nasnet.cells.summary import summarize
-from keras_nasnet.layers.network import AUXILIARY, build
+from keras_nasnet.layers.network import build
 from keras_nasnet.layers.variable import skip_initialization
-from keras_nasnet.weights.formats import NamedArrays, open_weights
+from keras_nasnet.weights.array import NamedArrays
+from keras_nasnet.weights.file import open_weights
+from keras_nasnet.weights.formats import format_to_write
 from keras_nasnet.weights.limit import max_bytes
-from keras_nasnet.weights.load import (
-    Reading,
-    model_variables,
-    read_file,
-    save_safetensors,
-)
+from keras_nasnet.weights.load import Reading, read_arrays
 from keras_nasnet.weights.location import locate
 from keras_nasnet.weights.manifest import WEIGHTS
 from keras_nasnet.weights.naming import CLASSES_WITH_BACKGROUND
-
-LAYOUTS = {
-    "slim": "TensorFlow checkpoint of slim",
-    "torch": "state dict of PyTorch, as timm's and Cadene's",
-    "own": "safetensors of keras_nasnet",
-    "keras": "HDF5 of Keras",
-}
+from keras_nasnet.weights.variable import model_variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +31,24 @@ class Contents:
     """What a file tells of its network.
 
     Args:
-        layout: a key of `LAYOUTS`.
         dense: shapes of the arrays with two axes, which are a classifier's.
         auxiliary: whether it has an auxiliary head.
+        has_background: whether 1001 classes are ImageNet's and a background class.
     """
 
-    layout: str
     dense: set[tuple[int, ...]]
     auxiliary: bool
+    has_background: bool
+
+    @classmethod
+    def of(cls, named: NamedArrays) -> Self:
+        """What the arrays of an open file tell."""
+        part = named.auxiliary
+        auxiliary = {name for name in named.arrays if part is not None and part in name}
+        shapes = {named.arrays[name].shape for name in named.arrays.keys() - auxiliary}
+        return cls(
+            {shape for shape in shapes if len(shape) == 2}, bool(auxiliary), named.has_background
+        )
 
     def config(self) -> NASNetConfig:
         """The network of `list_models()` whose classifier the file has.
@@ -63,36 +66,19 @@ class Contents:
         """Classes of the file's classifier, without a background class; None if it has none."""
         filters = config.penultimate_filters
         counts = {sum(shape) - filters for shape in self.dense if filters in shape}
-        count = min(counts, default=None)
-        has_background = self.layout != "keras" and count == CLASSES_WITH_BACKGROUND
-        return count - 1 if has_background else count
+        if not counts:
+            return None
+        count = min(counts)
+        return count - (self.has_background and count == CLASSES_WITH_BACKGROUND)
 
 
-def contents_of(path: Path, config: NASNetConfig | None = None) -> Contents:
-    """What a weight file tells of its network.
-
-    Args:
-        path: of the file.
-        config: of the network, by which the file's size is judged; None (default) to judge it by
-            the largest of `list_models()`.
-
-    Raises:
-        ValueError: if it is no weight file.
-    """
-    params = sum(row.params for row in summarize(config)) if config else None
-    with open_weights(path, max_bytes(params)) as file:
-        if isinstance(file, NamedArrays):
-            layout, arrays = file.layout, file.arrays
-        else:
-            layout = "keras"
-            arrays = {item.name: item for items in file.layers.values() for item in items}
-        auxiliary = {name for name in arrays if "/aux_logits/" in name or f"{AUXILIARY}/" in name}
-        shapes = {tuple(arrays[name].shape) for name in arrays.keys() - auxiliary}
-        dense = {shape for shape in shapes if len(shape) == 2}
-        return Contents(layout, dense, bool(auxiliary))
-
-
-def convert(source, out, config: NASNetConfig | None = None, raw=False, licence=None) -> Reading:
+def convert(
+    source: str | PathLike[str],
+    out: str | PathLike[str],
+    config: NASNetConfig | None = None,
+    raw: bool = False,
+    licence: str | None = None,
+) -> Reading:
     """Writes the weights of any file that `load_weights` reads to a file of this package.
 
     A card, `OUT.md`, is written beside it. An auxiliary head is kept; of anything else that the
@@ -100,8 +86,9 @@ def convert(source, out, config: NASNetConfig | None = None, raw=False, licence=
 
     Args:
         source: as `path` of `load_weights`.
-        out: str or `Path` to write: `.safetensors`, `.weights.h5` or `.keras`.
-        config: of the network; None (default) to tell it by the file's classifier.
+        out: str or `Path` to write, with an ending of one of `FORMATS`.
+        config: of the network, by which the file's size is judged too; None (default) to tell it by
+            the file's classifier.
         raw: bool, as in `load_weights`.
         licence: str, for the card; None (default) for that of weights published on the hub.
 
@@ -113,67 +100,73 @@ def convert(source, out, config: NASNetConfig | None = None, raw=False, licence=
         ValueError: if the file does not fit, or `out` has another ending; nothing is written.
         NotWrittenError: if it cannot be written there.
     """
-    out = Path(out)
-    save = _writer(out)
-    check_place(out)
+    target = Path(out)
+    save = format_to_write(target).code.save
+    check_place(target)
     path = locate(source)
-    contents = contents_of(path, config)
-    try:
+    params = sum(row.params for row in summarize(config)) if config else None
+    with open_weights(path, max_bytes(params)) as (kind, named):
+        contents = Contents.of(named)
         config = config or contents.config()
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    classes = contents.classes(config)
+        model = _empty_model(config, contents)
+        variables = model_variables(model)
+        reading = read_arrays(path, named, variables, raw=raw)
+        if variables.keys() - reading.arrays.keys():
+            size = config.input_size
+            raise ValueError(f"its auxiliary head is not for images of {size} x {size}")
+    for name, array in reading.arrays.items():
+        variables[name].assign(array)
+    replace_file(target, lambda beside: save(model, beside))
+    with path.open("rb") as file:
+        file_hash = hashlib.file_digest(file, "sha256").hexdigest()
+    origin = {
+        "source": f"`{source}`",
+        "SHA-256 of the source": f"`{file_hash}`",
+        "format of the source": kind.title,
+        "licence": licence or _licence(source),
+    }
+    replace_text(Path(f"{target}.md"), _card(target.name, config, contents, origin, reading))
+    return reading
+
+
+def _empty_model(config: NASNetConfig, contents: Contents) -> keras.Model:
+    """The network of a file, whose variables are still to be filled."""
     size = config.input_size if contents.auxiliary else None
+    classes = contents.classes(config)
     with skip_initialization():
-        model = build(
+        return build(
             config,
             keras.Input((size, size, 3)),
             include_top=classes is not None,
             classes=classes,
             auxiliary=contents.auxiliary,
         )
-    variables = model_variables(model)
-    reading = read_file(path, variables, raw=raw)
-    if variables.keys() - reading.arrays.keys():
-        raise ValueError(f"{path}: its auxiliary head is not for images of {size} x {size}")
-    for name, array in reading.arrays.items():
-        variables[name].assign(array)
-    replace_file(out, lambda beside: save(model, beside))
-    with path.open("rb") as file:
-        file_hash = hashlib.file_digest(file, "sha256").hexdigest()
-    card = _card(out, source, file_hash, contents, config, classes, reading, licence)
-    replace_text(Path(f"{out}.md"), card)
-    return reading
 
 
-def _writer(out: Path):
-    """What writes a model to such a file."""
-    writers = {
-        ".safetensors": save_safetensors,
-        ".weights.h5": lambda model, path: model.save_weights(path),
-        ".keras": lambda model, path: model.save(path),
-    }
-    for ending, writer in writers.items():
-        if out.name.endswith(ending):
-            return writer
-    raise ValueError(f"{out}: wanted a file ending in {', '.join(writers)}")
-
-
-def _card(out, source, file_hash, contents, config, classes, reading, licence) -> str:
-    name = next((name for name, each in MODELS.items() if each == config), "NASNet")
-    classifier = "without classifier" if classes is None else f"{classes} classes"
+def _licence(source: str | PathLike[str]) -> str:
+    """That of weights published on the hub."""
     licences = {weights.argument: weights.licence for weights in WEIGHTS}
+    return licences.get(str(source), "that of the source")
+
+
+def _card(
+    title: str,
+    config: NASNetConfig,
+    contents: Contents,
+    origin: dict[str, str],
+    reading: Reading,
+) -> str:
+    name = next((name for name, each in MODELS.items() if each == config), "NASNet")
+    classes = contents.classes(config)
+    classifier = "without classifier" if classes is None else f"{classes} classes"
     params = sum(prod(array.shape) for array in reading.arrays.values())
     rows = {
         "model": f"`keras_nasnet.{name}`, {config.genotype.name} ({config.num_cells} @ "
         f"{config.penultimate_filters}), {classifier}; {params:,} numbers",
-        "source": f"`{source}`",
-        "SHA-256 of the source": f"`{file_hash}`",
-        "format of the source": LAYOUTS[contents.layout],
-        "licence": licence or licences.get(str(source), "that of the source"),
+        **origin,
         "input": f"RGB, scaled to -1..1; made for {config.input_size} x {config.input_size}",
     }
-    lines = [f"# {out.name}", "", "| | |", "|---|---|"]
+    lines = [f"# {title}", "", "| | |", "|---|---|"]
     lines += [f"| {heading} | {text} |" for heading, text in rows.items()]
     lines += ["", "Left out of the source:" if reading.skipped else "Nothing was left out.", ""]
     lines += [

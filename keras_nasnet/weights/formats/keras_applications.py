@@ -1,4 +1,4 @@
-"""Names of keras.applications' NASNets, and the order in which their legacy files hold them.
+"""Files of keras.applications' NASNets: names, and the order in which legacy files hold them.
 
 The order, `keras_applications.json`, is written by the repository's
 `weights/write_keras_applications_order.py`.
@@ -7,10 +7,17 @@ The order, `keras_applications.json`, is written by the repository's
 import json
 import re
 from collections.abc import Collection
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 
-BATCH_NORMALIZATION = ("gamma", "beta", "moving_mean", "moving_variance")
+from keras_nasnet.layers.network import CLASSIFIER
+from keras_nasnet.weights.array import NamedArrays, Pairs, Variables
+from keras_nasnet.weights.containers.keras_file import Layers, pair_layers, read_layers
+from keras_nasnet.weights.file import File
+from keras_nasnet.weights.naming import BATCH_NORMALIZATION, OF_TRAINING
+
+STEM = "stem_conv1"
+UNNAMED = "conv2d"  # the stem's class: before it wrote names, Keras 3 had no more
 OPERATIONS = {  # keras.applications' branches with weights
     "normal_left1": "block_0_left",
     "normal_right1": "block_0_right",
@@ -23,6 +30,51 @@ OPERATIONS = {  # keras.applications' branches with weights
     "reduction_right3": "block_2_right",
     "reduction_left4": "block_4_left",
 }
+
+
+def read(file: File) -> NamedArrays | None:
+    """The arrays of a legacy file, or of one that names layers as keras.applications does."""
+    layers = file.once(read_layers)
+    if layers is None:
+        return None
+    if not layers.legacy and not layers.of.keys() & {STEM, UNNAMED}:
+        first = next(iter(layers.of), "(none)")
+        file.hints.append(
+            f"its layer {first} is no layer of a NASNet of keras.applications or ours"
+        )
+        return None
+    return NamedArrays(layers.arrays(), partial(_pair, layers))
+
+
+def _pair(layers: Layers, variables: Variables, raw: bool) -> Pairs:
+    if layers.legacy:
+        paths = variable_paths(_known_order(layers, variables))
+        return pair_layers(layers.of, dict(zip(layers.of, paths.values(), strict=True)))
+    names = {name: name for name in layers.of}
+    if STEM not in names:
+        names = class_order(_known_order(layers, variables))
+    paths = variable_paths(names.values())
+    return pair_layers(layers.of, {layer: paths[name] for layer, name in names.items()})
+
+
+def _known_order(layers: Layers, variables: Variables) -> list[str]:
+    """The layers of keras.applications' model of the same structure, as many as the file has."""
+    backbone = {
+        path for path in variables if path.partition("/")[0] not in (CLASSIFIER, *OF_TRAINING)
+    }
+    for order in layer_orders().values():
+        names = order[:-1]  # without classifier
+        paths = variable_paths(names).values()
+        if backbone == {path for layer in paths for path in layer}:
+            if len(layers.of) in (len(names), len(order)):
+                return order[: len(layers.of)]
+            raise ValueError(
+                f"it has {len(layers.of)} layers with weights; "
+                f"wanted {len(order)}, or {len(names)} without classifier"
+            )
+    raise ValueError(
+        "it is no file of this package, and keras.applications has no network like this model"
+    )
 
 
 @cache

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import h5py
 
-from keras_nasnet.weights.hdf5 import check_objects
+from keras_nasnet.weights.containers.hdf5 import check_objects
 from keras_nasnet.weights.limit import MAX_HEADER_BYTES, max_bytes
 
 CHUNK_BYTES = 1 << 20

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
+from typing import Any
 
 from keras_nasnet.weights.limit import MAX_HEADER_BYTES, MAX_OBJECTS
 
@@ -57,7 +58,7 @@ def check_index(index: Path) -> None:
         _check_entry(name, entry, sizes[shard])
 
 
-def _check_entry(name: str, entry: dict, data_bytes: int) -> None:
+def _check_entry(name: str, entry: dict[int, Any], data_bytes: int) -> None:
     if entry.get(DTYPE) not in ITEM_BYTES:
         raise ValueError(f"{name} holds no numbers")
     dimensions = list(_parse(entry.get(SHAPE, b"")))
@@ -80,11 +81,11 @@ def _entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     for _, handle in _block(data, *handles[2:]):
         offset, place = _varint(handle, 0)
         size, _ = _varint(handle, place)
-        for key, value in _block(data, offset, size):
+        for key, message in _block(data, offset, size):
             if last is not None and key <= last:
                 raise ValueError("the entries of its index are in disorder")
             last = key
-            yield key, value
+            yield key, message
 
 
 def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
@@ -123,7 +124,7 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
     raise ValueError("a number in its index does not end")
 
 
-def _fields(message: bytes) -> dict:
+def _fields(message: bytes) -> dict[int, Any]:
     """The fields of a protocol buffer by tag, each once."""
     pairs = list(_parse(message))
     fields = dict(pairs)
@@ -132,7 +133,8 @@ def _fields(message: bytes) -> dict:
     return fields
 
 
-def _parse(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+def _parse(message: bytes) -> Iterator[tuple[int, Any]]:
+    """Tags and what they have: a number if that is their wire type, else bytes."""
     place = 0
     while place < len(message):
         tag, place = _varint(message, place)

@@ -5,13 +5,15 @@ Two layouts: legacy (Keras 1 and 2: an attribute `layer_names`, and for each lay
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from itertools import count, takewhile
 from math import prod
 
 import h5py
+import numpy as np
 from h5py import h5d, h5g, h5l, h5o
 
+from keras_nasnet.weights.array import Array
 from keras_nasnet.weights.limit import MAX_OBJECTS
 
 MAX_DEPTH = 64  # of groups; the HDF5 library's own walk ends the process at some 10,000
@@ -19,35 +21,27 @@ MAX_NAME = 1000  # characters
 PLAIN_LAYOUTS = (h5d.CONTIGUOUS, h5d.COMPACT)
 
 
-@dataclass(frozen=True, slots=True)
-class WeightFile:
-    """The datasets of an open file, not read yet.
+def legacy_layers(file: h5py.File) -> dict[str, list[Array]] | None:
+    """For each layer its arrays, in the order of the model; None if the layout is another.
 
     Args:
-        layers: for each layer its datasets. The names are the file's; in a Keras 3 file those of
-            the layers around it come first, separated by "/".
-        legacy: bool. Whether the order of the layers is that of the model's, as in a legacy file.
-    """
-
-    layers: dict[str, list[h5py.Dataset]]
-    legacy: bool
-
-
-def read_weights(file: h5py.File) -> WeightFile:
-    """The datasets of an open file.
+        file: which `check_objects` has passed.
 
     Raises:
-        ValueError: as `check_objects` does, or if it has neither layout.
+        ValueError: if a name stands for no array of numbers.
     """
-    check_objects(file)
     root = file.get("model_weights", file)
     names = _attribute_list(root, "layer_names")
-    if names:
-        layers = {name: _legacy_layer(root[name]) for name in names}
-        return WeightFile({name: weights for name, weights in layers.items() if weights}, True)
-    if "layers" in root:
-        return WeightFile(dict(_walk_groups(root["layers"])), False)
-    raise ValueError("it has the layout of neither Keras 2 nor Keras 3 weights")
+    if not names:
+        return None
+    layers = {name: _legacy_layer(root[name]) for name in names}
+    return {name: arrays for name, arrays in layers.items() if arrays}
+
+
+def named_layers(file: h5py.File) -> dict[str, list[Array]] | None:
+    """As `legacy_layers`, of the layout of Keras 3, where names have those around them first."""
+    root = file.get("model_weights", file)
+    return dict(_walk_groups(root["layers"])) if "layers" in root else None
 
 
 def check_objects(file: h5py.File) -> None:
@@ -97,8 +91,8 @@ def _plain_bytes(dataset: h5d.DatasetID, name: str) -> int:
     return dataset.get_space().get_simple_extent_npoints() * dataset.get_type().get_size()
 
 
-def _legacy_layer(group: h5py.Group) -> list[h5py.Dataset]:
-    return [_dataset(group, name) for name in _attribute_list(group, "weight_names")]
+def _legacy_layer(group: h5py.Group) -> list[Array]:
+    return [_array(group, name) for name in _attribute_list(group, "weight_names")]
 
 
 def _attribute_list(group: h5py.Group, name: str) -> list[str]:
@@ -121,7 +115,7 @@ def _attribute_list(group: h5py.Group, name: str) -> list[str]:
 
 def _walk_groups(
     group: h5py.Group, parents: tuple[str, ...] = ()
-) -> Iterator[tuple[str, list[h5py.Dataset]]]:
+) -> Iterator[tuple[str, list[Array]]]:
     for key in group:
         if key == "vars":
             continue
@@ -135,15 +129,15 @@ def _walk_groups(
                 raise ValueError(f"{variables.name} has a name of {len(name):,} characters")
             names = (*parents, name)
             if len(variables):
-                yield "/".join(names), [_dataset(variables, str(i)) for i in range(len(variables))]
+                yield "/".join(names), [_array(variables, str(i)) for i in range(len(variables))]
         yield from _walk_groups(child, names)
 
 
-def _dataset(group: h5py.Group, name: str) -> h5py.Dataset:
-    """A dataset of numbers."""
+def _array(group: h5py.Group, name: str) -> Array:
+    """A dataset of numbers, not read yet."""
     dataset = group[name]
     if not isinstance(dataset, h5py.Dataset):
         raise ValueError(f"{dataset.name} is not a dataset")
     if dataset.dtype.kind not in "fiu":
         raise ValueError(f"{dataset.name} holds {dataset.dtype}, not numbers")
-    return dataset
+    return Array(dataset.name, tuple(dataset.shape), partial(np.asarray, dataset))

@@ -1,0 +1,11 @@
+"""State dicts of the PyTorch networks as timm publishes them, in safetensors."""
+
+from keras_nasnet.weights.array import NamedArrays
+from keras_nasnet.weights.containers.safetensors import read_safetensors
+from keras_nasnet.weights.file import File
+from keras_nasnet.weights.torch_naming import named
+
+
+def read(file: File) -> NamedArrays | None:
+    """The arrays of a safetensors file in their names."""
+    return named(file, file.once(read_safetensors))

@@ -1,0 +1,53 @@
+"""Writes the tables of models and of weight formats in README.md, from their lists.
+
+Run it from the repository's root after one of them has changed:
+
+    python weights/write_tables.py
+"""
+
+from pathlib import Path
+
+from keras_nasnet.cells.catalog import MODELS, PUBLICATIONS
+from keras_nasnet.cells.summary import short_count, summarize
+from keras_nasnet.weights import formats
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def models() -> str:
+    """The rows of the models, in Markdown."""
+    lines = [
+        "| model | as published | size | parameters | multiply-adds | ImageNet top-1 / top-5, % |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, config in MODELS.items():
+        rows, published = summarize(config), PUBLICATIONS[name]
+        params = short_count(sum(row.params for row in rows))
+        mult_adds = short_count(sum(row.mult_adds for row in rows))
+        cells = (published.notation, config.input_size, params, mult_adds, published.accuracy)
+        lines.append(f"| `{name}` | {' | '.join(map(str, cells))} |")
+    return "\n".join(lines) + "\n"
+
+
+def weight_formats() -> str:
+    """The rows of the formats, in Markdown."""
+    lines = ["| format | what `weights=` takes | `convert` writes |", "|---|---|---|"]
+    for each in formats.FORMATS:
+        endings = ", ".join(f"`{ending}`" for ending in each.endings)
+        lines.append(f"| {each.title} | {each.takes} | {endings} |")
+    return "\n".join(lines) + "\n"
+
+
+def with_tables(text: str) -> str:
+    """A text with each table between its two marks."""
+    for mark, table in (("models", models()), ("formats", weight_formats())):
+        begin, end = f"<!-- {mark} -->\n", f"<!-- end of {mark} -->\n"
+        before, rest = text.split(begin)
+        _, after = rest.split(end)
+        text = before + begin + table + end + after
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(with_tables(README.read_text()))
+    print(models(), weight_formats(), sep="\n")
