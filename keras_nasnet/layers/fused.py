@@ -24,9 +24,7 @@ from keras_nasnet.layers.normalization import register
 from keras_nasnet.layers.ops import ConvolutionUnit, FactorizedReduction, Operation
 from keras_nasnet.layers.pyramid import FeatureModel
 from keras_nasnet.layers.variable import UnscopedVariables
-from keras_nasnet.tensor import MapShape, Shape, Tensor
-
-VARIABLE_BYTES = 2**18  # weights of this size and more: copying constants takes TensorFlow long
+from keras_nasnet.tensor import VARIABLE_BYTES, MapShape, Shape, Tensor
 
 
 def fold(unit: ConvolutionUnit | FactorizedReduction) -> dict[str, npt.NDArray[np.float64]]:

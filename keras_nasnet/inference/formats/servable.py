@@ -11,12 +11,11 @@ import numpy as np
 
 from keras_nasnet.inference.formats.decode import decode_images
 from keras_nasnet.optional import import_optional
-from keras_nasnet.tensor import Tensor
+from keras_nasnet.tensor import VARIABLE_BYTES, Tensor
 
 Runner: TypeAlias = Callable[[np.ndarray], np.ndarray]  # from images to probabilities
 
 PROBABILITIES = "probabilities"
-VARIABLE_BYTES = 2**18  # weights of this size and more are variables in a SavedModel
 PREDICT = "tensorflow/serving/predict"  # what TensorFlow Serving calls such a signature
 
 
