@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from keras_nasnet.data.augmentation import Augmentation, resized_crop
+from keras_nasnet.data.batches import Batches
+from keras_nasnet.data.source import Source
 from keras_nasnet.training.recipes import AUGMENTATIONS
 
 every_backend = pytest.mark.every_backend
@@ -74,3 +76,20 @@ def test_resized_crops_lie_in_the_image():
     ratio = (right - left) / (bottom - top)
     assert 0.08 <= area.min() < 0.15 < 0.8 < area.max()
     assert 0.74 <= ratio.min() < 0.8 < 1.25 < ratio[area < 0.99].max() <= 1.34
+
+
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        (["flip", "cut_mix"], "unknown augmentation 'cut_mix'; did you mean cutmix"),
+        ([{}], r"unknown augmentation \{\}; .*allowed are pad_crop, resized_crop"),
+        ("flip", r"augmentation: wanted names, such as \('flip',\); got 'flip'"),
+    ],
+)
+def test_augmentation_that_is_unknown_is_refused(names, message):
+    with pytest.raises(ValueError, match=message):
+        Augmentation(names, (32, 24))
+    images = np.zeros((2, 8, 8, 3), "uint8")
+    source = Source(images, np.array([0, 1]), ["cat", "dog"])
+    with pytest.raises(ValueError, match=message):
+        Batches(source, (8, 8), seed=0, augmentation=names, one_hot=True)

@@ -1,13 +1,14 @@
 """Augmentation of batches by Keras's layers, each batch a function of seed and step alone."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers
 
+from keras_nasnet.data.augmentation_name import check_augmentation
 from keras_nasnet.data.image import Box, Size
 
 VALUE_RANGE = (0, 255)
@@ -50,8 +51,8 @@ class Augmentation:
     """Random changes of a training batch.
 
     Args:
-        names: iterable of members of `keras_nasnet.training.AUGMENTATIONS`. `"resized_crop"` is
-            left to whoever reads the images.
+        names: members of `keras_nasnet.training.AUGMENTATIONS`. `"resized_crop"` is left to
+            whoever reads the images.
         size: `(height, width)` of the images.
 
     Call arguments:
@@ -61,9 +62,13 @@ class Augmentation:
 
     Returns:
         Images and labels of the same shapes.
+
+    Raises:
+        ValueError: if a name is unknown.
     """
 
-    def __init__(self, names: Iterable[str], size: Size) -> None:
+    def __init__(self, names: Collection[str], size: Size) -> None:
+        check_augmentation(names)
         made = (_layer(name, size) for name in names)
         self.layers = [layer for layer in made if layer is not None]
         self._lock = threading.Lock()  # seeds and the call that uses them belong together

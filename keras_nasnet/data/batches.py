@@ -39,6 +39,9 @@ class Batches(keras.utils.PyDataset):
         one_hot: bool. Labels are int32 `(batch,)` if False (default), else float32
             `(batch, classes)`.
         workers, use_multiprocessing, max_queue_size: as in `keras.utils.PyDataset`.
+
+    Raises:
+        ValueError: if an augmentation is unknown, or has no seed or labels that it can have.
     """
 
     def __init__(
@@ -56,9 +59,8 @@ class Batches(keras.utils.PyDataset):
         super().__init__(**kwargs)
         if augmentation and seed is None:
             raise ValueError("augmentation: wanted a seed with it, got seed=None")
-        mixtures = MIXTURES.keys() & set(augmentation)
-        if mixtures and not one_hot:
-            names = ", ".join(sorted(mixtures))
+        names = ", ".join(name for name in sorted(MIXTURES) if name in augmentation)
+        if names and not one_hot:
             raise ValueError(f"augmentation: {names} mixes labels, wanted one_hot=True with it")
         self.source = source
         self.size = size

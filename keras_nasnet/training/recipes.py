@@ -6,21 +6,12 @@ from typing import Any, NamedTuple
 
 from keras_nasnet.cells.plan import DROP_PATH_SCHEDULES
 from keras_nasnet.check import check_integers, is_number, shown, unknown
+from keras_nasnet.data.augmentation_name import AUGMENTATIONS as AUGMENTATIONS
 
 MAX_EPOCHS = 1_000_000  # published recipes have 10 to 600
 MAX_BATCH = 1_000_000  # images: the greatest in use are some ten thousand
 OPTIMIZERS = ("sgd", "rmsprop")
 SCHEDULES = ("cosine", "exponential", "constant")
-AUGMENTATIONS = (
-    "pad_crop",
-    "resized_crop",
-    "flip",
-    "color",
-    "rand_augment",
-    "cutout",
-    "mixup",
-    "cutmix",
-)
 
 
 @dataclass(frozen=True, slots=True)
