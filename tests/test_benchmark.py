@@ -102,7 +102,7 @@ def test_the_reason_is_in_the_table_and_in_the_json(capsys, monkeypatch, tmp_pat
         *("tf_saved_model", "float16", "16", "1234.5", "13.0", "15.0", "812", "12.3", "-", "-")
     ]
     assert failed.startswith("tf_saved_model  float16    it overflows [float16] and so on")
-    assert printed.count("and so on") == 9
+    assert printed.split().count("so") == 9, "wrapped, not cut"
 
 
 def test_what_converters_print_is_not_in_the_json(capsys, monkeypatch, tmp_path):

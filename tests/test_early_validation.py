@@ -28,7 +28,8 @@ def test_activations_neither_grow_nor_vanish_in_an_untrained_network(name):
     states = [layer.output for layer in model.layers if isinstance(layer, Cell)]
     x = images(4, 32, 32, 3)
     deviations = [
-        float(keras.ops.std(state)) for state in keras.Model(model.input, states)(x, training=False)
+        float(np.std(keras.ops.convert_to_numpy(state)))
+        for state in keras.Model(model.input, states)(x, training=False)
     ]
     assert min(deviations) > 0.02, deviations
     assert max(deviations) < 5, deviations
@@ -50,21 +51,21 @@ def test_half_precision_of_an_untrained_network_is_finite(name):
 
 
 def test_evaluate_agrees_with_training_soon_after_its_beginning():
-    """Which third of an image is bright, learned in 80 steps."""
+    """Which third of an image is bright, learned in 40 steps."""
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
-    labels = rng.integers(0, 3, 320)
-    x = rng.normal(-0.5, 0.2, (320, 32, 36, 3)).astype("float32")
+    labels = rng.integers(0, 3, 160)
+    x = rng.normal(-0.5, 0.2, (160, 32, 36, 3)).astype("float32")
     for image, label in zip(x, labels, strict=True):
         image[:, 12 * label : 12 * (label + 1)] += 1
     model = one_block(input_shape=x.shape[1:], classes=3)
     model.compile(
-        keras.optimizers.Adam(3e-3),
+        keras.optimizers.Adam(1e-2),
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
         jit_compile=keras.config.backend() == "jax",  # elsewhere that takes longer than it saves
     )
-    trained = model.fit(x, labels, batch_size=8, epochs=2, verbose=0).history["accuracy"][-1]
-    assert trained > 0.9
+    trained = model.fit(x, labels, batch_size=4, verbose=0).history["accuracy"][-1]
     _, accuracy = model.evaluate(x, labels, verbose=0)
-    assert accuracy > 0.95
+    assert accuracy > trained > 0.6
+    assert accuracy > 0.9
