@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from support.networks import ONE_BLOCK, relative_difference
 
 import keras_nasnet
 from keras_nasnet.data import open_data
@@ -17,7 +18,6 @@ from keras_nasnet.inference import Classifier
 from keras_nasnet.search import NASNetTuner, SearchSpace
 from keras_nasnet.training import Job, recipe, train
 from keras_nasnet.training.log import read_log
-from support.networks import ONE_BLOCK, relative_difference
 
 FILES = Path(__file__).parent / "written_by_0.1" / "files.tar.xz"
 IMAGES = np.linspace(-1, 1, 2 * 32 * 32 * 3).reshape(2, 32, 32, 3).astype("float32")
@@ -34,9 +34,7 @@ def written(tmp_path):
 
 def test_a_run_is_gone_on_with(written):
     run = written / "run"
-    data = tuple(
-        source.first(n) for source, n in zip(open_data("digits"), (64, 32), strict=True)
-    )
+    data = tuple(source.first(n) for source, n in zip(open_data("digits"), (64, 32), strict=True))
     said = []
     train(Job.of_run(run), data, run, resume=True, verbose=0, say=said.append)
     assert said == ["going on from step 6"]
