@@ -15,13 +15,14 @@ import keras
 import numpy as np
 
 import keras_nasnet
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from support import reference
+from support.networks import images, randomize, relative_difference, weights_of
+
 from keras_nasnet.cells.catalog import GENOTYPES
 from keras_nasnet.cells.genotype import COMBINERS
 from keras_nasnet.cells.plan import output_width
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-import reference
-from conftest import images, randomize, relative_difference, weights_of
 
 NATIVE = {"NASNetMobile": 224, "NASNetLarge": 331}
 

@@ -14,16 +14,14 @@ from math import prod
 from pathlib import Path
 
 import keras
-import numpy as np
 from safetensors.numpy import load_file
 from safetensors.numpy import save_file as save_numpy
 
 import keras_nasnet
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from attempt import attempt
-from conftest import images, randomize, relative_difference, weights_of
-from layouts import (
+from support.attempt import attempt
+from support.layouts import (
     SlimNetwork,
     random_arrays,
     slim_from_torch,
@@ -33,9 +31,13 @@ from layouts import (
     with_training_state,
     write_checkpoint,
 )
-from test_weights import write_legacy
+from support.networks import images, randomize, relative_difference, weights_of
+from support.weight_files import (
+    damaged_files,
+    write_layout,
+    write_legacy,
+)
 
-FAULTS = ("missing", "extra", "misshapen", "nan")
 CADENE_MOBILE = [*range(4), *range(6, 10), *range(12, 16)]
 
 
@@ -124,58 +126,8 @@ def one_network_in_three_layouts(folder: Path, name: str, size: int, numbers) ->
     print(f"{name}, keras.applications beside timm and slim: {differences}", flush=True)
 
 
-def damaged_files(layout, arrays, folder: Path, rng: random.Random, places: int):
-    """Writes a file wrongly in every way, one after the other.
-
-    Args:
-        layout: `"slim"`, `"timm"` (safetensors), `"cadene"` (pickle) or `"own"` (safetensors).
-        arrays: of a whole file, by name.
-        folder: where.
-        rng: which array and which place.
-        places: int, at how many the file is cut off.
-
-    Yields:
-        What is wrong, and the path to load.
-    """
-    averages = [name for name in arrays if name.endswith("/ExponentialMovingAverage")]
-    names = sorted(averages or arrays)  # of the arrays that are taken
-    for fault in FAULTS:
-        changed, name = dict(arrays), rng.choice(names)
-        if fault == "missing":
-            del changed[name]
-        elif fault == "extra":
-            changed["another/weights"] = arrays[name]
-        elif fault == "misshapen":
-            changed[name] = np.concatenate([arrays[name], arrays[name]])
-        else:
-            changed[name] = np.full_like(arrays[name], np.nan)
-        yield fault, _write(layout, changed, folder)[0]
-    for _ in range(places):
-        path, files = _write(layout, arrays, folder)
-        file = rng.choice(files)
-        with file.open("rb+") as stream:
-            stream.truncate(rng.randrange(file.stat().st_size))
-        yield "truncated", path
-
-
-def _write(layout, arrays, folder: Path) -> tuple[Path, list[Path]]:
-    """The path to load and the files it stands for."""
-    if layout == "slim":
-        prefix = write_checkpoint(arrays, folder / "damaged.ckpt")
-        return prefix, sorted(folder.glob("damaged.ckpt.*"))
-    if layout == "cadene":
-        import torch
-
-        path = folder / "damaged.pth"
-        torch.save({name: torch.tensor(array) for name, array in arrays.items()}, path)
-    else:
-        path = folder / "damaged.safetensors"
-        save_numpy(arrays, path)
-    return path, [path]
-
-
 def all_or_nothing(folder: Path, places: int = 20) -> None:
-    from test_zoo import applications_nasnet, like_applications
+    from support.applications import applications_nasnet, like_applications
 
     theirs = randomize(applications_nasnet(classes=1000))
     torch_arrays = torch_from_applications(theirs, 4, CADENE_MOBILE)
@@ -194,7 +146,7 @@ def all_or_nothing(folder: Path, places: int = 20) -> None:
             f"{'truncated' if kind == 'truncated' else 'fault'} {attempt(model, path, None)}"
             for kind, path in damaged_files(layout, arrays, folder, random.Random(0), places)
         )
-        whole = attempt(model, _write(layout, arrays, folder)[0], None)
+        whole = attempt(model, write_layout(layout, arrays, folder)[0], None)
         print(f"{layout}, the whole file: {whole}; damaged: {dict(outcomes)}", flush=True)
 
 

@@ -19,7 +19,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from attempt import (
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from support.attempt import (
     attempt,
     attempt_model,
     peak_mib,
@@ -27,7 +29,7 @@ from attempt import (
     small_network,
     write_files,
 )
-from mutation import (
+from support.mutation import (
     mutate_bytes,
     mutate_hdf5,
     mutate_json,

@@ -26,7 +26,7 @@ RUN = """
 import sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from test_train import job, run_of
+from support.runs import job, run_of
 run = Path(sys.argv[1])
 arguments = dict(epochs={length}, ema_momentum=0.9, dropout_rate=0.2)
 print("READY", flush=True)
@@ -35,7 +35,7 @@ run_of(job(**arguments), run, resume=(run / "config.json").exists(), checkpoint_
 SEARCH = """
 import sys
 sys.path.insert(0, {tests!r})
-from test_tuner import at_once
+from support.searches import at_once
 one = at_once(sys.argv[1], {length})
 print("READY", flush=True)
 one.search()
@@ -96,7 +96,7 @@ def kill_run(folder: Path, options):
 
 
 def kill_search(folder: Path, options):
-    from test_tuner import at_once, course
+    from support.searches import at_once, course
 
     whole, broken = folder / "whole", folder / "broken"
     begin = time.monotonic()

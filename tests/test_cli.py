@@ -8,27 +8,16 @@ import time
 
 import keras
 import pytest
-from conftest import ONE_BLOCK, one_block
 from PIL import Image
-from test_data import encoded, write_folder
-from test_genotype import random_genotype
-from test_lock import hold  # noqa: F401  a fixture
+from support.command import run
+from support.networks import ONE_BLOCK, one_block, random_genotype
+from support.pictures import encoded, write_folder
 
-from keras_nasnet import cli
 from keras_nasnet.cells.catalog import NASNET_A
 from keras_nasnet.cli.arguments import run_folder
 from keras_nasnet.data import source
 from keras_nasnet.lock import HOLDER, LOCK
 from keras_nasnet.search import NASNetTuner
-
-
-def run(capsys, *arguments):
-    try:
-        status = cli.main([str(argument) for argument in arguments])
-    except SystemExit as stop:  # argparse's own
-        status = stop.code
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
 
 
 def test_info_of_a_model(capsys):
@@ -232,7 +221,7 @@ def test_random_weights_are_told(capsys, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("command", ["train", "search"])
-def test_a_folder_in_use_is_told_in_a_line(capsys, tmp_path, hold, monkeypatch, command):  # noqa: F811
+def test_a_folder_in_use_is_told_in_a_line(capsys, tmp_path, hold, monkeypatch, command):
     process = hold(tmp_path)
     monkeypatch.setattr(source, "open_data", pytest.fail)
     begin = time.monotonic()
@@ -245,7 +234,7 @@ def test_a_folder_in_use_is_told_in_a_line(capsys, tmp_path, hold, monkeypatch, 
     assert {path.name for path in tmp_path.iterdir()} == {LOCK, HOLDER}
 
 
-def test_what_a_killed_process_left_is_a_new_folder(tmp_path, hold):  # noqa: F811
+def test_what_a_killed_process_left_is_a_new_folder(tmp_path, hold):
     process = hold(tmp_path / "run")
     process.kill()
     process.wait()

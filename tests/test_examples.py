@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 import pytest
-from test_data import write_folder
+from support.pictures import write_folder
 
 import keras_nasnet
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ONE_BLOCK, assert_same_weights, one_block, randomize, weights_of
-from test_cli import run
-from test_weights import refused
+from support.command import run
+from support.networks import ONE_BLOCK, assert_same_weights, one_block, randomize, weights_of
+from support.weight_files import refused
 
 import keras_nasnet
 from keras_nasnet.atomic import replace_file

@@ -40,7 +40,7 @@ def test_jax_does_not_import_tensorflow(tmp_path):
         pytest.skip("TensorFlow is the backend, or Keras's torch trainer imports it itself")
     code = f"""
 import keras_nasnet
-from conftest import ONE_BLOCK
+from support.networks import ONE_BLOCK
 from keras_nasnet.cells.catalog import network_of
 from keras_nasnet.data.source import open_data
 from keras_nasnet.inference.classifier import Classifier
@@ -57,7 +57,7 @@ list(Classifier.load({str(tmp_path / "run")!r}).classify(data[0].items))
 
 
 def test_keras_loads_a_model_after_the_import_alone(tmp_path):
-    from conftest import tiny
+    from support.networks import tiny
 
     tiny().save(tmp_path / "model.keras")
     code = f"import keras, keras_nasnet; keras.saving.load_model({str(tmp_path / 'model.keras')!r})"

@@ -5,8 +5,7 @@ from importlib.util import find_spec
 import keras
 import numpy as np
 import pytest
-from conftest import images, randomize, relative_difference
-from test_pyramid import backbone
+from support.networks import backbone, images, randomize, relative_difference
 
 if find_spec("keras_hub") is None:
     pytest.skip("keras-hub is not installed", allow_module_level=True)

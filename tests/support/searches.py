@@ -1,0 +1,41 @@
+"""Searches that take no time."""
+
+from pathlib import Path
+
+from keras_nasnet.search import NASNetTuner, SearchSpace
+from keras_nasnet.training.recipes import recipe
+
+SPACE = SearchSpace(1, ["identity", "max_pool_3x3", "conv_1x1"], ["add"])
+
+
+SMALL = {
+    "max_trials": 2,
+    "num_cells": 1,
+    "filters": 2,
+    "recipe": recipe("search-child", epochs=2, batch_size=256, augmentation=()),
+}
+
+
+def tuner(folder, **options):
+    return NASNetTuner(SPACE, "random", directory=folder, seed=1, **SMALL | options)
+
+
+def at_once(folder, max_trials=60):
+    """A search whose rewards are known at once, and whose trials are listed in a file."""
+
+    class AtOnce(NASNetTuner):
+        def run_trial(self, trial):
+            with (Path(self.project_dir) / "runs.txt").open("a") as file:
+                file.write(f"{trial.trial_id}\n")
+            return float(sum(trial.hyperparameters.values.values()))
+
+    return AtOnce(SPACE, directory=folder, max_trials=max_trials)
+
+
+def course(tuner):
+    """Trials in the order they began, with their values and what the searcher was told."""
+    oracle = tuner.oracle
+    return [
+        (key, oracle.trials[key].hyperparameters.values, oracle.searcher.rewards[key])
+        for key in oracle.start_order
+    ]
