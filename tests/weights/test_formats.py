@@ -22,7 +22,7 @@ from keras_nasnet.weights.variable import model_variables
 every_backend = pytest.mark.every_backend
 MADE_UP = Format(__name__, "NumPy archive of nobody", "as nobody writes it", (".made-up.npz",))
 CONFIG = network_of(ONE_BLOCK, "cifar", num_cells=1, penultimate_filters=32)
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 
 
 def read(file):
