@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import prod
 from os import PathLike
 from pathlib import Path
+from textwrap import fill
 
 import keras
 import numpy as np
@@ -76,8 +77,11 @@ def load_weights(
 
 def with_formats(docstring: str | None) -> str | None:
     """The formats after where a docstring names their list."""
-    rows = "".join(f"\n    - {each.title}: {each.takes};" for each in formats.FORMATS)
-    return docstring and docstring.replace(f"{LISTED}.", f"{LISTED}:\n{rows[:-1]}.")
+    rows = [
+        fill(f"{each.title}: {each.takes}", 99, initial_indent="    - ", subsequent_indent=" " * 6)
+        for each in formats.FORMATS
+    ]
+    return docstring and docstring.replace(f"{LISTED}.", "\n".join((f"{LISTED}:\n", *rows)))
 
 
 load_weights.__doc__ = with_formats(load_weights.__doc__)

@@ -20,7 +20,7 @@ from keras_nasnet.weights.formats import Format
 from keras_nasnet.weights.variable import model_variables
 
 every_backend = pytest.mark.every_backend
-MADE_UP = Format(__name__, "NumPy archive of nobody", "as nobody writes it", (".made-up.npz",))
+MADE_UP = Format(__name__, "NumPy archive of nobody", "as nobody writes it", (".madeup.npz",))
 CONFIG = network_of(ONE_BLOCK, "cifar", num_cells=1, penultimate_filters=32)
 README = Path(__file__).parents[2] / "README.md"
 
@@ -47,7 +47,7 @@ def save(model, path):
 @every_backend
 def test_a_made_up_format_is_one_row(capsys, tmp_path, monkeypatch):
     source = randomize(one_block())
-    own, made_up = tmp_path / "own.safetensors", tmp_path / "network.made-up.npz"
+    own, made_up = tmp_path / "own.safetensors", tmp_path / "network.madeup.npz"
     keras_nasnet.save_safetensors(source, own)
     with pytest.raises(ValueError, match="wanted a file ending in .safetensors"):
         convert(own, made_up, CONFIG)
@@ -66,7 +66,7 @@ def test_a_made_up_format_is_one_row(capsys, tmp_path, monkeypatch):
     status, printed, _ = run(capsys, "list")
     assert status == 0
     assert MADE_UP.title in printed
-    assert ".made-up.npz" in run(capsys, "convert", "--help")[1]
+    assert ".madeup.npz" in run(capsys, "convert", "--help")[1]
     assert MADE_UP.title in load.with_formats(f"{load.LISTED}.")
     tables = runpy.run_path(str(README.parent / "weights" / "write_tables.py"))
     assert MADE_UP.title in tables["weight_formats"]()
