@@ -2,13 +2,15 @@
 
 import random
 import zipfile
+from collections import Counter
 
 import h5py
 import keras
 import numpy as np
 import pytest
 from support.applications import applications_nasnet, like_applications
-from support.attempt import attempt
+from support.attempt import attempt, attempt_model, small_network
+from support.damage import FILES, FORMATS, damage, write_small_files
 from support.mutation import MUTATIONS, mutate
 from support.networks import (
     assert_same_weights,
@@ -220,6 +222,21 @@ def test_mutations_are_refused_whole(tmp_path):
         allowed = ("refused", "loaded") if kind in ("flip", "swap") else ("refused",)
         assert attempt(model, tmp_path / "damaged.h5", None) in allowed, kind
         assert attempt(model, tmp_path / "damaged.h5", "0" * 64) == "refused"
+
+
+@every_backend
+def test_damaged_files_of_every_format_are_refused_or_loaded(tmp_path):
+    """The first of `benchmarks/weight_files.py --fuzz 5000`, and two that took memory."""
+    model = small_network()
+    write_small_files(tmp_path, model)
+    (tmp_path / "damaged").mkdir()
+    outcomes = Counter()
+    for number in (*range(56), 398, 3051):
+        if (tmp_path / FILES[FORMATS[number % len(FORMATS)]]).exists():
+            kind, path = damage(tmp_path, tmp_path / "damaged", number)
+            outcomes[attempt_model(path) if kind == "model" else attempt(model, path, None)] += 1
+    assert outcomes.keys() == {"refused", "loaded"}, outcomes
+    assert outcomes.total() >= 28
 
 
 def test_another_number_of_classes_makes_a_new_classifier(tmp_path, caplog):
