@@ -58,14 +58,14 @@ def test_evaluate_agrees_with_training_soon_after_its_beginning():
     x = rng.normal(-0.5, 0.2, (160, 32, 36, 3)).astype("float32")
     for image, label in zip(x, labels, strict=True):
         image[:, 12 * label : 12 * (label + 1)] += 1
-    model = one_block(input_shape=x.shape[1:], classes=3)
+    model = one_block(input_shape=x.shape[1:], classes=3, stem="imagenet")
     model.compile(
         keras.optimizers.Adam(1e-2),
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
         jit_compile=keras.config.backend() == "jax",  # elsewhere that takes longer than it saves
     )
-    trained = model.fit(x, labels, batch_size=4, verbose=0).history["accuracy"][-1]
-    _, accuracy = model.evaluate(x, labels, verbose=0)
-    assert accuracy > trained > 0.6
+    trained = model.fit(x, labels, batch_size=4, verbose=0).history["loss"][-1]
+    loss, accuracy = model.evaluate(x, labels, verbose=0)
+    assert loss < trained / 2
     assert accuracy > 0.9
