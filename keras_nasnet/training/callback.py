@@ -4,20 +4,24 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import keras
 
 from keras_nasnet.atomic import replace_file
 from keras_nasnet.lock import FolderLock
+from keras_nasnet.tensor import Tensor
 from keras_nasnet.training.checkpoint import save_checkpoint
 from keras_nasnet.training.log import Log, draw_curves
 
 MODEL, CHECKPOINT = "model.keras", "checkpoint.npz"
 LOG, CURVES, TENSORBOARD = "log.csv", "curves.png", "tensorboard"
 TIMED_STEPS = range(5, 15)  # after the first ones, which compile
+
+Rate: TypeAlias = float | Callable[[int], Tensor]  # of learning, by step if it is no constant
 
 
 class StoppedError(Exception):
@@ -31,7 +35,7 @@ class RunCallback(keras.callbacks.Callback):
         run: path of the run folder.
         lock: `FolderLock` of it.
         log: `Log`.
-        learning_rate: function of the step.
+        learning_rate: float, or function of the step.
         steps_per_epoch, total_steps: ints.
         step: int, where the run goes on.
         metrics: values of the metrics' variables at that step.
@@ -114,8 +118,10 @@ class RunCallback(keras.callbacks.Callback):
 
     def _rates(self, count):
         """Learning rates of the last steps."""
-        steps = range(max(0, self.step - count), self.step)
-        return [float(keras.ops.convert_to_numpy(self.learning_rate(step))) for step in steps]
+        rate, steps = self.learning_rate, range(max(0, self.step - count), self.step)
+        if not callable(rate):
+            return [rate] * len(steps)
+        return [float(keras.ops.convert_to_numpy(rate(step))) for step in steps]
 
     def _estimate(self):
         done = self.step - self.first_step

@@ -64,8 +64,10 @@ def load_checkpoint(model: keras.Model, path: Path) -> tuple[int, list[np.ndarra
 
 
 def _state(model: keras.Model) -> dict[str, list[keras.Variable]]:
+    # A learning rate that is constant is a variable, too, but its value is that of the recipe.
+    optimizer = [each for each in model.optimizer.variables if each.name != "learning_rate"]
     return {
         "model": model.variables,  # the states of random generators too
-        "optimizer": model.optimizer.variables,
+        "optimizer": optimizer,
         "metrics": model.metrics_variables,
     }

@@ -18,6 +18,7 @@ from keras_nasnet.training.callback import (
     CHECKPOINT,
     LOG,
     TENSORBOARD,
+    Rate,
     RunCallback,
     stopped_by_signals,
 )
@@ -198,8 +199,8 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
     model.compile(optimizer, loss, metrics=["accuracy"])
 
 
-def learning_rate(recipe: Recipe, steps_per_epoch: int):
-    """The learning rate of a recipe as a function of the step."""
+def learning_rate(recipe: Recipe, steps_per_epoch: int) -> Rate:
+    """The learning rate of a recipe: a schedule, or a float where it is constant."""
     initial = recipe.scaled_learning_rate
     if recipe.schedule == "cosine":
         total_steps = recipe.epochs * steps_per_epoch
@@ -208,7 +209,7 @@ def learning_rate(recipe: Recipe, steps_per_epoch: int):
         return keras.optimizers.schedules.ExponentialDecay(
             initial, max(1, round(2.4 * steps_per_epoch)), 0.97, staircase=True
         )
-    return keras.optimizers.schedules.ExponentialDecay(initial, 1, 1.0)
+    return initial
 
 
 def _normalization(job: Job, training: Source, run: Path, resume: bool):

@@ -69,6 +69,27 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(tmp_path, interrupt_at):
     assert rows(tmp_path / "broken") == rows(tmp_path / "whole")
 
 
+@every_backend
+def test_a_run_of_0_1_at_a_constant_rate_goes_on(tmp_path, interrupt_at, monkeypatch):
+    """Its rate was a schedule, which is no variable of the optimizer, as a float is."""
+    constant = job(schedule="constant")
+    whole = run_of(constant, tmp_path / "whole")
+    assert "learning_rate" in [variable.name for variable in whole.optimizer.variables]
+
+    def rate(recipe, steps_per_epoch):
+        return keras.optimizers.schedules.ExponentialDecay(recipe.scaled_learning_rate, 1, 1.0)
+
+    interrupt_at(5)
+    with monkeypatch.context() as patch, pytest.raises(StoppedError):
+        patch.setattr(training, "learning_rate", rate)
+        run_of(constant, tmp_path / "broken")
+    resumed = run_of(constant, tmp_path / "broken", resume=True)
+    for one, other in zip(weights_of(whole), weights_of(resumed), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+    for row in rows(tmp_path / "whole") + rows(tmp_path / "broken"):
+        assert float(row["learning_rate"]) == pytest.approx(0.025 * 8 / 32)
+
+
 def test_what_a_run_leaves(tmp_path):
     said = []
     run_of(job("search-child", epochs=6), tmp_path / "run", say=said.append)
