@@ -80,9 +80,10 @@ def test_a_run_of_0_1_at_a_constant_rate_goes_on(tmp_path, interrupt_at, monkeyp
         return keras.optimizers.schedules.ExponentialDecay(recipe.scaled_learning_rate, 1, 1.0)
 
     interrupt_at(5)
-    with monkeypatch.context() as patch, pytest.raises(StoppedError):
+    with monkeypatch.context() as patch:
         patch.setattr(training, "learning_rate", rate)
-        run_of(constant, tmp_path / "broken")
+        with pytest.raises(StoppedError):
+            run_of(constant, tmp_path / "broken")
     resumed = run_of(constant, tmp_path / "broken", resume=True)
     for one, other in zip(weights_of(whole), weights_of(resumed), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
