@@ -4,11 +4,18 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from keras_nasnet.lock import locked
 from keras_nasnet.optional import import_optional
+
+if TYPE_CHECKING:
+    from keras_nasnet.data.image import Size
+    from keras_nasnet.data.source import Source
+    from keras_nasnet.training.job import Job
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +32,9 @@ class Children:
     """
 
     def __init__(self) -> None:
-        self._executor = None
+        self._executor: Any = None
 
-    def train(self, job, held_out, folder: Path) -> float:
+    def train(self, job: "Job", held_out: float, folder: Path) -> float:
         """As `train_child`, in the other process.
 
         Raises:
@@ -36,7 +43,7 @@ class Children:
         """
         return self._run(train_child, job, held_out, folder)
 
-    def _run(self, function, *arguments):
+    def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         loky = import_optional("loky", "search")
         if self._executor is None:
             self._executor = loky.ProcessPoolExecutor(
@@ -60,7 +67,7 @@ class Children:
 def die_with(parent: int) -> None:
     """Ends this process when the search's is gone, for nobody waits for the child any more."""
 
-    def watch():
+    def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1)
         os._exit(1)
@@ -74,7 +81,7 @@ def _begin(parent: int) -> None:
     logging.getLogger("keras_nasnet.data.source").setLevel(logging.ERROR)
 
 
-def inspect_data(name: str, held_out: float, seed: int, size) -> None:
+def inspect_data(name: str, held_out: float, seed: int, size: "Size") -> None:
     """Logs what children will pass over, images that cannot be decoded, and duplicates."""
     from keras_nasnet.data.inspection import find_duplicates, read_all
 
@@ -84,7 +91,7 @@ def inspect_data(name: str, held_out: float, seed: int, size) -> None:
     read_all(data, size)
 
 
-def train_child(job, held_out: float, folder: Path) -> float:
+def train_child(job: "Job", held_out: float, folder: Path) -> float:
     """Trains a child, or goes on with its training.
 
     It waits for a process that is still at work in the folder, as the child of a search that has
@@ -115,7 +122,7 @@ def train_child(job, held_out: float, folder: Path) -> float:
 
 
 @lru_cache(maxsize=1)
-def _data(name, held_out, seed):
+def _data(name: str, held_out: float, seed: int) -> tuple["Source", "Source"]:
     from keras_nasnet.data.source import open_data
 
     training, _ = open_data(name, seed)

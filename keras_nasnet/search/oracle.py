@@ -1,23 +1,24 @@
 """Any searcher as an oracle of keras-tuner."""
 
-import json
 import math
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any
 
 import keras_tuner
+from keras_tuner.engine.trial import Trial
 
-from keras_nasnet.atomic import replace_text
 from keras_nasnet.check import check_integers, is_number, shown
+from keras_nasnet.search.private import WholeOracle
 from keras_nasnet.search.searchers.searcher import Searcher
 
 # keras-tuner's names of what becomes of a trial.
 RUNNING, STOPPED, COMPLETED, FAILED = "RUNNING", "STOPPED", "COMPLETED", "FAILED"
 
 
-class SearcherOracle(keras_tuner.Oracle):
+class SearcherOracle(WholeOracle):
     """Asks a searcher for each trial, tells it what the trial was worth.
 
     A trial's hyperparameters are its decisions, their values the indices chosen. Trials that fail,
@@ -44,8 +45,14 @@ class SearcherOracle(keras_tuner.Oracle):
     """
 
     def __init__(
-        self, searcher: Searcher, objective=None, max_trials=None, max_seconds=None, *, ended=None
-    ):
+        self,
+        searcher: Searcher,
+        objective: str | keras_tuner.Objective | None = None,
+        max_trials: int | None = None,
+        max_seconds: float | None = None,
+        *,
+        ended: Callable[[Trial], None] | None = None,
+    ) -> None:
         if max_trials is not None:
             check_integers(1, max_trials=max_trials)
         if max_trials is None and max_seconds is None:
@@ -78,33 +85,33 @@ class SearcherOracle(keras_tuner.Oracle):
         return self._seconds_before + time.monotonic() - self._begin
 
     @keras_tuner.synchronized
-    def create_trial(self, tuner_id):
+    def create_trial(self, tuner_id: str) -> Trial:
         trial = super().create_trial(tuner_id)
         self._trial_begins[trial.trial_id] = self.seconds
         return trial
 
-    def populate_space(self, trial_id):
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
         if self.max_seconds is not None and self.seconds >= self.max_seconds:
             return {"status": STOPPED}
         return {"status": RUNNING, "values": self.searcher.ask(trial_id)}
 
     @keras_tuner.synchronized
-    def update_trial(self, trial_id, metrics, step=0):
-        self._check_objective_found(metrics)
+    def update_trial(self, trial_id: str, metrics: Mapping[str, float], step: int = 0) -> Trial:
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-        if self.objective.name in finite:
+        name = self.objective.name
+        if name in finite or name not in metrics:  # the latter is an error of keras-tuner's
             return super().update_trial(trial_id, finite, step)
         trial = self.trials[trial_id]
-        trial.message = f"{self.objective.name} is {metrics[self.objective.name]}"
+        trial.message = f"{name} is {metrics[name]}"
         return trial
 
-    def score_trial(self, trial):
+    def score_trial(self, trial: Trial) -> None:
         trial.score = math.nan  # for which the trial is a failure
         if trial.metrics.exists(self.objective.name):
             super().score_trial(trial)
 
     @keras_tuner.synchronized
-    def end_trial(self, trial):
+    def end_trial(self, trial: Trial) -> None:
         trial.message = trial.message or self.trials[trial.trial_id].message
         with self._saving_once():
             super().end_trial(trial)
@@ -115,7 +122,7 @@ class SearcherOracle(keras_tuner.Oracle):
         if self._ended is not None:
             self._ended(self.trials[trial.trial_id])
 
-    def _tell(self, trial):
+    def _tell(self, trial: Trial) -> None:
         if trial.trial_id in self.searcher.rewards:
             return
         reward = trial.score if trial.status == COMPLETED else None
@@ -124,49 +131,40 @@ class SearcherOracle(keras_tuner.Oracle):
         self.searcher.tell(trial.trial_id, reward, trial.hyperparameters.values)
 
     @contextmanager
-    def _saving_once(self):
+    def _saving_once(self) -> Iterator[None]:
         self._saves = False
         try:
             yield
         finally:
             self._saves = True
 
-    def save(self):
+    def save(self) -> None:
         if self._saves:
-            _write_json(Path(self._get_oracle_fname()), self.get_state())
+            super().save()
 
-    def _save_trial(self, trial):
-        if trial.score is not None and not math.isfinite(trial.score):
-            trial.score = None
-        _write_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
-
-    def reload(self):
+    def reload(self) -> None:
         super().reload()
         # Killed between a trial's file and the state: it is asked for again, and is the same.
         self.trials = {trial_id: self.trials[trial_id] for trial_id in self.start_order}
         # Killed in between at its end: it has ended.
-        ended = [key for key in self._retry_queue if self.trials[key].status in (COMPLETED, FAILED)]
-        self._retry_queue = [key for key in self._retry_queue if key not in ended]
+        ended = [key for key in self.retries if self.trials[key].status in (COMPLETED, FAILED)]
+        self.retries = [key for key in self.retries if key not in ended]
         self.end_order += [trial_id for trial_id in ended if trial_id not in self.end_order]
-        for trial_id in self._retry_queue:
+        for trial_id in self.retries:
             trial = self.trials[trial_id]
             trial.metrics = type(trial.metrics)()  # reported by the process that was killed
         for trial_id in self.end_order:
             self._tell(self.trials[trial_id])
 
-    def get_state(self):
+    def get_state(self) -> dict[str, Any]:
         return super().get_state() | {
             "searcher": self.searcher.get_state(),
             "seconds": self.seconds,
             "trial_seconds": self.trial_seconds,
         }
 
-    def set_state(self, state):
+    def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
         self.searcher.set_state(state["searcher"])
         self._seconds_before, self._begin = state["seconds"], time.monotonic()
         self.trial_seconds = state["trial_seconds"]
-
-
-def _write_json(path: Path, state) -> None:
-    replace_text(path, json.dumps(state, allow_nan=False))

@@ -6,11 +6,11 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import keras
 import keras_tuner
-from keras_tuner.engine.base_tuner import BaseTuner
-from keras_tuner.src import config
+from keras_tuner.engine.trial import Trial
 from rich.table import Table
 
 from keras_nasnet.atomic import replace_text
@@ -25,12 +25,15 @@ from keras_nasnet.cells.plan import (
 )
 from keras_nasnet.cells.summary import summarize
 from keras_nasnet.check import check_integers, check_member, check_size
+from keras_nasnet.data.image import Size
 from keras_nasnet.lock import FolderInUseError, FolderLock, locked
 from keras_nasnet.search import SEARCHERS
 from keras_nasnet.search.child import Children, inspect_data
 from keras_nasnet.search.oracle import SearcherOracle
+from keras_nasnet.search.private import WholeTuner, without_tracebacks
 from keras_nasnet.search.progress import SearchProgress, console, reason_of, score_text
-from keras_nasnet.search.report import write_report
+from keras_nasnet.search.report import Row, write_report
+from keras_nasnet.search.searchers import Searcher
 from keras_nasnet.search.space import SearchSpace
 from keras_nasnet.search.workers import LOOPBACK, MAX_WORKERS, workers
 from keras_nasnet.training.callback import MODEL
@@ -49,7 +52,7 @@ class _TakenOverError(keras_tuner.errors.FatalError, FolderInUseError):
     """Another process has a trial's folder: no failure of the trial, so the search ends."""
 
 
-class NASNetTuner(BaseTuner):
+class NASNetTuner(WholeTuner):
     """Searches for the cells of a NASNet.
 
     Each trial is a child: a small network of the cells to be tried, trained by a recipe in a
@@ -90,20 +93,20 @@ class NASNetTuner(BaseTuner):
     def __init__(
         self,
         space: SearchSpace | None = None,
-        searcher="controller",
+        searcher: str | Searcher = "controller",
         *,
-        max_trials=None,
-        max_seconds=None,
-        objective="val_accuracy",
-        num_cells=2,
-        filters=32,
+        max_trials: int | None = None,
+        max_seconds: float | None = None,
+        objective: str | keras_tuner.Objective = "val_accuracy",
+        num_cells: int = 2,
+        filters: int = 32,
         recipe: Recipe = recipe("search-child"),  # noqa: B008  of no state
-        size=(32, 32),
-        directory=None,
-        project_name="nasnet_search",
-        overwrite=False,
-        seed=0,
-    ):
+        size: Size = (32, 32),
+        directory: str | Path | None = None,
+        project_name: str = "nasnet_search",
+        overwrite: bool = False,
+        seed: int = 0,
+    ) -> None:
         self.space = space or SearchSpace()
         if isinstance(searcher, str):
             check_member("searcher", searcher, SEARCHERS)
@@ -116,15 +119,15 @@ class NASNetTuner(BaseTuner):
         self.seed = seed
         self._children = Children()
         self.child_config(self.space.decode([0] * len(self.space)))  # so that mistakes are told now
-        self._progress = None
-        self._rows: list[dict] = []  # of trials.csv
+        self._progress: SearchProgress | None = None
+        self._rows: list[Row] = []  # of trials.csv
         self._next_report = 0.0
         oracle = SearcherOracle(
             searcher, objective, max_trials, max_seconds, ended=self._trial_ended
         )
         oracle.verbose = 0
         self._lock: FolderLock | None = None
-        if not self._is_worker():
+        if not self.is_worker:
             with locked(Path(directory or ".") / project_name):
                 pass  # nobody is searching there
         super().__init__(oracle, None, directory, project_name, overwrite)
@@ -141,11 +144,18 @@ class NASNetTuner(BaseTuner):
 
     child = child_config  # the name in 0.1
 
-    def genotype(self, trial) -> Genotype:
+    def genotype(self, trial: Trial) -> Genotype:
         """The cells of a trial."""
         return self.space.decode(trial.hyperparameters.values)
 
-    def search(self, data=None, *, num_workers=1, address=LOOPBACK, **arguments):
+    def search(
+        self,
+        data: str | None = None,
+        *,
+        num_workers: int = 1,
+        address: str = LOOPBACK,
+        **arguments: Any,
+    ) -> None:
         """Runs trials until a limit is reached.
 
         Args:
@@ -165,8 +175,9 @@ class NASNetTuner(BaseTuner):
         check_integers(1, MAX_WORKERS, num_workers=num_workers)
         if data is not None:
             arguments["data"] = data
-        if self._is_worker():  # of a chief elsewhere
-            return self._search(arguments)
+        if self.is_worker:  # of a chief elsewhere
+            self._search(arguments)
+            return
         is_parallel = num_workers > 1 or address != LOOPBACK
         with locked(Path(self.project_dir)) as lock:
             self.reload()  # another process may have gone on with it
@@ -186,38 +197,35 @@ class NASNetTuner(BaseTuner):
                 lock.check()
                 self._write_trials(with_report=True)
 
-    def work(self, name, arguments):
+    def work(self, name: str, arguments: dict[str, Any]) -> None:
         """Searches as a worker of this name, whose chief is where keras-tuner's variables say."""
-        from keras_tuner.src.distribute.oracle_client import OracleClient
-
-        self.tuner_id, self.oracle = name, OracleClient(self.oracle)
+        self.become_worker(name)
         self._search(arguments)
 
-    def _search(self, arguments):
-        debug, config.DEBUG = config.DEBUG, False  # tracebacks go to files, not to the terminal
+    def _search(self, arguments: dict[str, Any]) -> None:
         try:
-            super().search(**arguments)
+            with without_tracebacks():  # they go to files
+                super().search(**arguments)
         finally:
-            config.DEBUG = debug
             self._children.close()
 
-    def run_trial(self, trial, data):
+    def run_trial(self, trial: Trial, data: str) -> float:
         folder = self.get_trial_dir(trial.trial_id)
         try:
             return self._train(self.genotype(trial), self.recipe, data, folder)
         except FolderInUseError as error:
             raise _TakenOverError(str(error)) from error
 
-    def on_trial_end(self, trial):
+    def on_trial_end(self, trial: Trial) -> None:
         if self._lock is not None:
             self._lock.check()
         super().on_trial_end(trial)
 
-    def _train(self, genotype, recipe, data, folder):
+    def _train(self, genotype: Genotype, recipe: Recipe, data: str, folder: str | Path) -> float:
         job = Job(self.child_config(genotype), recipe, data, self.size, self.seed)
         return self._children.train(job, HELD_OUT_SHARE, Path(folder))
 
-    def train_finalists(self, data, count, epochs=None) -> list[Genotype]:
+    def train_finalists(self, data: str, count: int, epochs: int | None = None) -> list[Genotype]:
         """Trains the cells of the best trials from scratch again, longer, and ranks them anew.
 
         `finalists.csv` lists them, and `best.json` is the first of them from then on. Those that
@@ -246,9 +254,9 @@ class NASNetTuner(BaseTuner):
         with locked(Path(self.project_dir)):
             return self._train_finalists(trials, data, epochs)
 
-    def _train_finalists(self, trials, data, epochs):
+    def _train_finalists(self, trials: list[Trial], data: str, epochs: int) -> list[Genotype]:
         longer = replace(self.recipe, epochs=epochs)
-        rows = []
+        rows: list[Row] = []
         try:
             for trial in trials:
                 folder = Path(self.project_dir) / "finalists" / f"{trial.trial_id}_{epochs}"
@@ -265,7 +273,7 @@ class NASNetTuner(BaseTuner):
         self._write_trials(with_report=True)
         return [self.genotype(self.oracle.trials[row["trial"]]) for row in rows]
 
-    def _trial_ended(self, trial):
+    def _trial_ended(self, trial: Trial) -> None:
         """In the process that holds the oracle, for each trial."""
         if trial.message:
             replace_text(Path(self.get_trial_dir(trial.trial_id)) / ERROR, trial.message)
@@ -273,7 +281,7 @@ class NASNetTuner(BaseTuner):
         if self._progress is not None:
             self._progress.ended(trial, self._size_of(trial)["parameters"])
 
-    def _write_trials(self, with_report):
+    def _write_trials(self, with_report: bool) -> None:
         """`trials.csv`, every candidate, `best.json`, the cells of the best, and the report."""
         folder, oracle = Path(self.project_dir), self.oracle
         for trial_id in oracle.end_order[len(self._rows) :]:
@@ -292,13 +300,13 @@ class NASNetTuner(BaseTuner):
             end = time.monotonic()
             self._next_report = end + (end - begin) / REPORTING
 
-    def _finalists(self) -> list[dict]:
+    def _finalists(self) -> list[Row]:
         """Rows of `finalists.csv`, the best first."""
         path = Path(self.project_dir) / FINALISTS
         rows = read_rows(path) if path.exists() else []
         return [row | {key: float(row[key]) for key in ("reward", "longer")} for row in rows]
 
-    def _row(self, trial):
+    def _row(self, trial: Trial) -> Row:
         return {
             "trial": trial.trial_id,
             "status": trial.status,
@@ -309,18 +317,18 @@ class NASNetTuner(BaseTuner):
             "message": reason_of(trial.message or ""),
         }
 
-    def _size_of(self, trial) -> dict[str, int]:
+    def _size_of(self, trial: Trial) -> dict[str, int]:
         return _size_of(self.child_config(self.genotype(trial)), self.size)
 
-    def get_best_genotypes(self, num_trials=1) -> list[Genotype]:
+    def get_best_genotypes(self, num_trials: int = 1) -> list[Genotype]:
         """The cells of the best trials, the best first."""
         return [self.genotype(trial) for trial in self.oracle.get_best_trials(num_trials)]
 
-    def load_model(self, trial) -> keras.Model:
+    def load_model(self, trial: Trial) -> keras.Model:
         """The trained child of a trial, at its best epoch."""
         return keras.saving.load_model(Path(self.get_trial_dir(trial.trial_id)) / MODEL)
 
-    def results_summary(self, num_trials=10):
+    def results_summary(self, num_trials: int = 10) -> None:
         """Prints the best trials, with the size of their children."""
         table = Table("trial", self.oracle.objective.name, "parameters", "multiply-adds")
         for trial in self.oracle.get_best_trials(num_trials):
@@ -328,12 +336,7 @@ class NASNetTuner(BaseTuner):
             table.add_row(trial.trial_id, score_text(trial.score), *size)
         console.print(table)
 
-    def save(self):
-        if not self._is_worker():
-            self.oracle.save()
-        replace_text(Path(self._get_tuner_fname()), json.dumps(self.get_state()))
-
-    def get_state(self):
+    def get_state(self) -> dict[str, Any]:
         return {
             "space": [list(decision) for decision in self.space],
             "num_cells": self.num_cells,
@@ -343,7 +346,7 @@ class NASNetTuner(BaseTuner):
             "recipe": str(self.recipe),
         }
 
-    def set_state(self, state):
+    def set_state(self, state: dict[str, Any]) -> None:
         mine = self.get_state()
         for name in mine:
             if state.get(name) != mine[name]:
@@ -354,7 +357,7 @@ class NASNetTuner(BaseTuner):
 
 
 @cache
-def _size_of(config: NASNetConfig, size) -> dict[str, int]:
+def _size_of(config: NASNetConfig, size: Size) -> dict[str, int]:
     rows = summarize(config, size)
     return {
         "parameters": sum(row.params for row in rows),

@@ -11,10 +11,17 @@ import signal
 import socket
 import threading
 from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from multiprocessing.context import SpawnProcess
+from typing import TYPE_CHECKING, Any
 
 from keras_nasnet.optional import import_optional
 from keras_nasnet.search.child import die_with
+
+if TYPE_CHECKING:
+    from keras_nasnet.search.oracle import SearcherOracle
+    from keras_nasnet.search.tuner import NASNetTuner
 
 LOOPBACK, EVERYWHERE = "127.0.0.1", "0.0.0.0"
 MAX_WORKERS = 1_024  # more than a machine has cores
@@ -25,7 +32,9 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 
 
 @contextmanager
-def workers(tuner, count: int, address: str, arguments: dict):
+def workers(
+    tuner: "NASNetTuner", count: int, address: str, arguments: dict[str, Any]
+) -> Iterator[None]:
     """Workers of a tuner, whose `search` is the chief's within this context.
 
     A worker that dies is replaced by one of the same name, which goes on with its trial.
@@ -54,7 +63,7 @@ def workers(tuner, count: int, address: str, arguments: dict):
     work = import_optional("cloudpickle", "search").dumps((tuner, arguments))
     called = LOOPBACK if address == EVERYWHERE else address
 
-    def start(index):
+    def start(index: int) -> SpawnProcess:
         first = index * num_threads
         share = [cores[place % len(cores)] for place in range(first, first + num_threads)]
         process = context.Process(
@@ -88,15 +97,17 @@ def workers(tuner, count: int, address: str, arguments: dict):
 class _Watch(threading.Thread):
     """Starts workers, and again those that die."""
 
-    def __init__(self, oracle, start_worker, count):
+    def __init__(
+        self, oracle: "SearcherOracle", start_worker: Callable[[int], SpawnProcess], count: int
+    ) -> None:
         super().__init__(name="workers", daemon=True)
         self.oracle, self.start_worker = oracle, start_worker
         self.error: RuntimeError | None = None
         self._stopped = threading.Event()
-        self._deaths: Counter = Counter()  # by trial; by worker, of those without one
+        self._deaths: Counter[str] = Counter()  # by trial; by worker, of those without one
         self._processes = [start_worker(index) for index in range(count)]
 
-    def run(self):
+    def run(self) -> None:
         processes = self._processes
         while not self._stopped.wait(POLL_S) and self.error is None:
             for index, process in enumerate(processes):
@@ -107,11 +118,11 @@ class _Watch(threading.Thread):
             process.kill()
             process.join()
 
-    def stop(self):
+    def stop(self) -> None:
         self._stopped.set()
         self.join()
 
-    def _count_death(self, exitcode, worker):
+    def _count_death(self, exitcode: int, worker: str) -> None:
         trial = self.oracle.ongoing_trials.get(worker)
         name = f"trial {trial.trial_id}" if trial else worker
         self._deaths[name] += 1
@@ -126,7 +137,7 @@ class _Watch(threading.Thread):
             _thread.interrupt_main()  # which waits for the workers
 
 
-def _work(work: bytes, name: str, address: str, cores, chief: int) -> None:
+def _work(work: bytes, name: str, address: str, cores: Collection[int], chief: int) -> None:
     """A worker's process: trials are asked for, and told of, at the chief's address."""
     die_with(chief)
     if CAN_PIN:

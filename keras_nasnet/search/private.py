@@ -1,0 +1,80 @@
+"""keras-tuner's private names, all that are used: it has no public ones for the purpose.
+
+A version of keras-tuner may move them; `tests/test_private.py` says which it has moved.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+from keras_tuner.engine.base_tuner import BaseTuner
+from keras_tuner.engine.trial import Trial
+from keras_tuner.src import config
+
+from keras_nasnet.atomic import replace_text
+
+
+class WholeOracle(keras_tuner.Oracle):
+    """An oracle whose files are whole at every moment, and JSON without NaN."""
+
+    trials: dict[str, Trial]
+
+    @property
+    def retries(self) -> list[str]:
+        """Trials that begin again; `reload` puts here those that a kill broke off."""
+        return self._retry_queue
+
+    @retries.setter
+    def retries(self, trial_ids: list[str]) -> None:
+        self._retry_queue = trial_ids
+
+    def save(self) -> None:
+        # keras-tuner writes in place. The folder is the tuner's, which tells it to no public name.
+        _write_json(Path(self._get_oracle_fname()), self.get_state())
+
+    def _save_trial(self, trial: Trial) -> None:
+        """What keras-tuner calls for each change of a trial; it would write in place."""
+        if trial.score is not None and not math.isfinite(trial.score):
+            trial.score = None
+        _write_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
+
+
+class WholeTuner(BaseTuner):
+    """A tuner whose file is whole at every moment, and that can become a worker's."""
+
+    oracle: Any  # or what stands for it in a worker
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether keras-tuner's variables of the environment name a chief elsewhere."""
+        return self._is_worker()
+
+    def save(self) -> None:
+        if not self.is_worker:
+            self.oracle.save()
+        # The file that keras-tuner looks for to know that it goes on with a search.
+        _write_json(Path(self._get_tuner_fname()), self.get_state())
+
+    def become_worker(self, name: str) -> None:
+        """From now on the oracle is the chief's; else a tuner is a worker's from its making on."""
+        from keras_tuner.src.distribute.oracle_client import OracleClient  # with gRPC
+
+        self.tuner_id, self.oracle = name, OracleClient(self.oracle)
+
+
+@contextmanager
+def without_tracebacks() -> Iterator[None]:
+    """keras-tuner prints none of trials that fail, which it does otherwise and is no option."""
+    debug, config.DEBUG = config.DEBUG, False
+    try:
+        yield
+    finally:
+        config.DEBUG = debug
+
+
+def _write_json(path: Path, state: dict[str, Any]) -> None:
+    replace_text(path, json.dumps(state, allow_nan=False))
