@@ -1,6 +1,6 @@
 """keras-tuner's private names, all that are used: it has no public ones for the purpose.
 
-A version of keras-tuner may move them; `tests/test_private.py` says which it has moved.
+A version of keras-tuner may move them; `tests/search/test_private.py` says which it has moved.
 """
 
 import json
