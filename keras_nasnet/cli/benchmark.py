@@ -137,5 +137,5 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _format(row, key) -> str:
+def _format(row: dict[str, Any], key: str) -> str:
     return "-" if row[key] is None else COLUMNS[key][1].format(row[key])

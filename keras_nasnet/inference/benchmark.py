@@ -12,14 +12,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from keras_nasnet.inference.formats import FORMATS
+from keras_nasnet.inference.formats.servable import Runner
+
+if TYPE_CHECKING:
+    from keras_nasnet.inference.classifier import Classifier
+
+Row: TypeAlias = dict[str, Any]
 
 KERAS, FUSED = "keras", "fused"
 NUM_RANDOM = 16  # images to compare results on, where none are given
@@ -55,14 +62,14 @@ def routes(with_data: bool) -> list[Route]:
 
 
 def benchmark(
-    classifier,
+    classifier: "Classifier",
     some: Sequence[Route],
     *,
     batch_sizes: Sequence[int] = (1, 16),
     seconds: float = 5.0,
     images: np.ndarray | None = None,
     representative_data: np.ndarray | None = None,
-) -> Iterator[tuple[Route, list[dict]]]:
+) -> Iterator[tuple[Route, list[Row]]]:
     """Measures routes one after another.
 
     Args:
@@ -105,7 +112,7 @@ def benchmark(
                 yield route, [row | comparison for row in rows]
 
 
-def _compare(probabilities, expected) -> dict[str, float | None]:
+def _compare(probabilities: np.ndarray, expected: np.ndarray | None) -> dict[str, float | None]:
     if expected is None:
         return {"agreement": None, "difference": None}
     return {
@@ -114,7 +121,14 @@ def _compare(probabilities, expected) -> dict[str, float | None]:
     }
 
 
-def _measure(classifier, route, folder: Path, batch_sizes, seconds, representative_data):
+def _measure(
+    classifier: "Classifier",
+    route: Route,
+    folder: Path,
+    batch_sizes: Sequence[int],
+    seconds: float,
+    representative_data: np.ndarray | None,
+) -> tuple[list[Row], np.ndarray]:
     """Rows of a route and its probabilities of the images to compare."""
     path = folder / f"{route.runtime}_{route.precision}.keras"
     if route.runtime in FORMATS:
@@ -162,7 +176,7 @@ def _measure(classifier, route, folder: Path, batch_sizes, seconds, representati
     return [asdict(route) | row | {"size_mib": size_mib} for row in rows], probabilities
 
 
-def _load(job) -> Callable[[np.ndarray], np.ndarray]:
+def _load(job: dict[str, Any]) -> Runner:
     """A function from images of 0 to 255 to probabilities."""
     if job["runtime"] in FORMATS:
         return FORMATS[job["runtime"]].load(Path(job["path"]))

@@ -1,7 +1,9 @@
 """A trained model with the names of its classes, for image files."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
 from pathlib import Path
+from typing import TypeVar
 
 import keras
 import numpy as np
@@ -10,14 +12,16 @@ from keras_nasnet import layers  # noqa: F401  so that Keras knows them
 from keras_nasnet.cells.catalog import MODELS
 from keras_nasnet.cells.plan import MAX_INPUT_SIZE
 from keras_nasnet.check import check_size
-from keras_nasnet.data.batches import normalize
-from keras_nasnet.data.image import UnreadableImageError, load_image
+from keras_nasnet.data.batches import Normalization, normalize
+from keras_nasnet.data.image import Picture, Size, UnreadableImageError, load_image
 from keras_nasnet.data.imagenet import imagenet_classes
 from keras_nasnet.layers.network import CLASSIFIER
 from keras_nasnet.training.callback import MODEL
 from keras_nasnet.training.job import CONFIG, is_run_file, read_config
 from keras_nasnet.weights.containers.archive import check_model
-from keras_nasnet.zoo import build_model
+from keras_nasnet.zoo import Weights, build_model
+
+Image = TypeVar("Image", bound=Picture)
 
 
 class Classifier:
@@ -37,9 +41,9 @@ class Classifier:
         self,
         model: keras.Model,
         class_names: Sequence[str] | None = None,
-        size=None,
-        normalization=None,
-    ):
+        size: Size | None = None,
+        normalization: Normalization | None = None,
+    ) -> None:
         if len(model.input_shape) != 4 or len(model.output_shape) != 2:
             raise ValueError(
                 "wanted a model from images to classes, got one from "
@@ -60,7 +64,12 @@ class Classifier:
         self.normalization = normalization
 
     @classmethod
-    def load(cls, source, size=None, weights="imagenet") -> "Classifier":
+    def load(
+        cls,
+        source: str | PathLike[str],
+        size: Size | None = None,
+        weights: Weights | None = "imagenet",
+    ) -> "Classifier":
         """Loads a model for images.
 
         Args:
@@ -92,8 +101,8 @@ class Classifier:
         return cls(model, config.get("class_names"), size, config.get("normalization"))
 
     def classify(
-        self, images: Iterable, top=5, batch_size=16
-    ) -> Iterator[tuple[object, list[tuple[str, float]] | UnreadableImageError]]:
+        self, images: Iterable[Image], top: int = 5, batch_size: int = 16
+    ) -> Iterator[tuple[Image, list[tuple[str, float]] | UnreadableImageError]]:
         """Classifies images one batch at a time.
 
         Args:
@@ -106,12 +115,11 @@ class Classifier:
             or with the error if it cannot be decoded.
         """
         for image, scores in self._run(self.model, images, batch_size):
-            is_read = isinstance(scores, np.ndarray)
-            yield image, self._best(scores, top) if is_read else scores
+            yield image, self._best(scores, top) if isinstance(scores, np.ndarray) else scores
 
     def features(
-        self, images: Iterable, batch_size=16
-    ) -> Iterator[tuple[object, np.ndarray | UnreadableImageError]]:
+        self, images: Iterable[Image], batch_size: int = 16
+    ) -> Iterator[tuple[Image, np.ndarray | UnreadableImageError]]:
         """What the classifier layer sees of images: the last feature map, averaged.
 
         Args:
@@ -131,15 +139,15 @@ class Classifier:
             raise ValueError(f"the model has no layer {CLASSIFIER} to take features from") from None
         yield from self._run(keras.Model(self.model.input, vector), images, batch_size)
 
-    def _load(self, image) -> np.ndarray | UnreadableImageError:
+    def _load(self, image: Picture) -> np.ndarray | UnreadableImageError:
         try:
             return load_image(image, self.size)
         except UnreadableImageError as error:
             return error
 
     def _run(
-        self, model: keras.Model, images: Iterable, batch_size
-    ) -> Iterator[tuple[object, np.ndarray | UnreadableImageError]]:
+        self, model: keras.Model, images: Iterable[Image], batch_size: int
+    ) -> Iterator[tuple[Image, np.ndarray | UnreadableImageError]]:
         """Each image with a row of the model's output, or with the error."""
         images = list(images)
         batch_size = min(batch_size, len(images))
@@ -151,12 +159,12 @@ class Classifier:
             for image, pixels in zip(batch, loaded, strict=True):
                 yield image, next(rows) if isinstance(pixels, np.ndarray) else pixels
 
-    def _rows(self, model: keras.Model, images, batch_size) -> np.ndarray:
+    def _rows(self, model: keras.Model, images: list[np.ndarray], batch_size: int) -> np.ndarray:
         batch = normalize(np.stack(images), self.normalization)
         # Always a full batch: a backend compiles once for each size.
         padding = ((0, batch_size - len(batch)), (0, 0), (0, 0), (0, 0))
         return model.predict_on_batch(np.pad(batch, padding))[: len(batch)]
 
-    def _best(self, scores, top) -> list[tuple[str, float]]:
+    def _best(self, scores: np.ndarray, top: int) -> list[tuple[str, float]]:
         best = np.argsort(-scores, kind="stable")[:top]
         return [(self.class_names[i], float(scores[i])) for i in best]

@@ -5,22 +5,26 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import partial
+from os import PathLike
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_nasnet.atomic import check_place, replace_file, replace_folder
 from keras_nasnet.check import check_integers, check_member
-from keras_nasnet.data.batches import normalize
+from keras_nasnet.data.batches import Normalization, normalize
+from keras_nasnet.data.image import Size
 from keras_nasnet.inference.classifier import Classifier
-from keras_nasnet.inference.formats import FORMATS
+from keras_nasnet.inference.formats import FORMATS, Format
 from keras_nasnet.inference.formats.servable import Servable
 from keras_nasnet.layers.fusion import PRECISIONS as FUSED_PRECISIONS
 from keras_nasnet.layers.fusion import fuse as fuse_model
 from keras_nasnet.optional import import_optional
+from keras_nasnet.tensor import Tensor
 
 NUM_CHECKED = 2  # images
 # Greatest difference to the model, as a share of the range of its probabilities.
@@ -28,19 +32,19 @@ TOLERANCES = {"float32": 1e-3, "float16": 0.02, "bfloat16": 0.1, "int8": 0.5}
 
 
 def export(
-    model,
-    path,
-    format="tf_saved_model",
+    model: keras.Model,
+    path: str | PathLike[str],
+    format: str = "tf_saved_model",
     *,
-    fuse=True,
-    precision="float32",
-    representative_data=None,
-    image_dtype="float32",
-    size=None,
-    class_names=None,
-    normalization=None,
-    top_k=5,
-    overwrite=False,
+    fuse: bool = True,
+    precision: str = "float32",
+    representative_data: np.ndarray | None = None,
+    image_dtype: str = "float32",
+    size: Size | None = None,
+    class_names: Sequence[str] | None = None,
+    normalization: Normalization | None = None,
+    top_k: int = 5,
+    overwrite: bool = False,
 ) -> Path:
     """Writes a classifier for another runtime, and checks what was written by that runtime.
 
@@ -112,8 +116,10 @@ def export(
     return path
 
 
-def check_target(path, format, precision, fuse, overwrite) -> ModuleType:
-    """The module of a format, if `export` could write to `path` with these arguments."""
+def check_target(
+    path: str | PathLike[str], format: str, precision: str, fuse: bool, overwrite: bool
+) -> Format:
+    """A format, if `export` could write to `path` with these arguments."""
     check_member("format", format, FORMATS)
     target = FORMATS[format]
     # What a SavedModel computes in is what `fuse` makes of the network.
@@ -134,7 +140,7 @@ def check_target(path, format, precision, fuse, overwrite) -> ModuleType:
     return target
 
 
-def _representative(images, precision, size) -> np.ndarray | None:
+def _representative(images: Any, precision: str, size: Size) -> np.ndarray | None:
     if precision != "int8":
         return None
     if images is None:
@@ -148,7 +154,9 @@ def _representative(images, precision, size) -> np.ndarray | None:
     return images
 
 
-def _predict(model, images, normalization) -> np.ndarray:
+def _predict(
+    model: keras.Model, images: np.ndarray, normalization: Normalization | None
+) -> np.ndarray:
     """Probabilities by the model, called without the compilation that `predict` would begin."""
     probabilities = keras.ops.convert_to_numpy(model(normalize(images, normalization)))
     if not np.allclose(probabilities.sum(-1), 1, atol=0.01):
@@ -156,7 +164,9 @@ def _predict(model, images, normalization) -> np.ndarray:
     return probabilities
 
 
-def _write(model, job, arrays, path: Path) -> None:
+def _write(
+    model: keras.Model, job: dict[str, Any], arrays: dict[str, np.ndarray], path: Path
+) -> None:
     """Writes and checks the export, under TensorFlow."""
     import tensorflow as tf
 
@@ -167,7 +177,7 @@ def _write(model, job, arrays, path: Path) -> None:
     variables = [*model.trainable_variables, *model.non_trainable_variables]
     num_trainable = len(model.trainable_variables)
 
-    def classify(image, weights):
+    def classify(image: Tensor, weights: list[Tensor]) -> Tensor:
         x = normalize(tf.cast(image, tf.float32), job["normalization"])
         parts = weights[:num_trainable], weights[num_trainable:]
         return model.stateless_call(*parts, x, training=False)[0]
@@ -201,7 +211,9 @@ def _write(model, job, arrays, path: Path) -> None:
         )
 
 
-def _write_in_tensorflow(model, job, arrays, path: Path) -> None:
+def _write_in_tensorflow(
+    model: keras.Model, job: dict[str, Any], arrays: dict[str, Any], path: Path
+) -> None:
     """As `_write`, in a process whose backend is TensorFlow."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

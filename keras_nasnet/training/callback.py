@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from types import FrameType
+from typing import NoReturn, TypeAlias
 
 import keras
+import numpy as np
 
 from keras_nasnet.atomic import replace_file
 from keras_nasnet.lock import FolderLock
@@ -22,6 +24,7 @@ LOG, CURVES, TENSORBOARD = "log.csv", "curves.png", "tensorboard"
 TIMED_STEPS = range(5, 15)  # after the first ones, which compile
 
 Rate: TypeAlias = float | Callable[[int], Tensor]  # of learning, by step if it is no constant
+Logs: TypeAlias = dict[str, float] | None
 
 
 class StoppedError(Exception):
@@ -48,15 +51,15 @@ class RunCallback(keras.callbacks.Callback):
         run: Path,
         lock: FolderLock,
         log: Log,
-        learning_rate,
+        learning_rate: Rate,
         *,
-        steps_per_epoch,
-        total_steps,
-        step,
-        metrics,
-        checkpoint_s,
-        say,
-    ):
+        steps_per_epoch: int,
+        total_steps: int,
+        step: int,
+        metrics: list[np.ndarray],
+        checkpoint_s: float,
+        say: Callable[[str], object],
+    ) -> None:
         super().__init__()
         self.folder, self.lock, self.log = run, lock, log
         self.learning_rate, self.say = learning_rate, say
@@ -66,12 +69,12 @@ class RunCallback(keras.callbacks.Callback):
         self.checkpoint_s, self.checkpoint_time = checkpoint_s, time.monotonic()
         self.signal: signal.Signals | None = None
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         for variable, value in zip(self.model.metrics_variables, self.metrics, strict=False):
             variable.assign(value)
         self.metrics = []
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         self.step += 1
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
@@ -86,20 +89,20 @@ class RunCallback(keras.callbacks.Callback):
         if time.monotonic() - self.checkpoint_time >= self.checkpoint_s:
             self._checkpoint()
 
-    def on_test_end(self, logs=None):
+    def on_test_end(self, logs: Logs = None) -> None:
         # Before the moving averages, if any, are swapped back: this callback is the first.
         self.lock.check()
         accuracy = (logs or {}).get("accuracy", 0.0)
         if accuracy > self.log.best("val_accuracy"):
             replace_file(self.folder / MODEL, self.model.save)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         row = {"epoch": epoch, "step": self.step, "learning_rate": self._rates(1)[0]}
         self.log.add(row | (logs or {}))
         draw_curves(self.log.rows, self.folder / CURVES)
         self._checkpoint()
 
-    def _checkpoint(self):
+    def _checkpoint(self) -> None:
         self.lock.check()
         try:
             save_checkpoint(self.model, self.folder / CHECKPOINT, self.step)
@@ -107,7 +110,7 @@ class RunCallback(keras.callbacks.Callback):
             self._diverged(str(error))
         self.checkpoint_step, self.checkpoint_time = self.step, time.monotonic()
 
-    def _diverged(self, what):
+    def _diverged(self, what: str) -> NoReturn:
         rates = ", ".join(f"{rate:.4g}" for rate in self._rates(3))
         path = self.folder / CHECKPOINT
         kept = f"{path} is of step {self.checkpoint_step:,}" if path.exists() else "none was kept"
@@ -116,14 +119,14 @@ class RunCallback(keras.callbacks.Callback):
             f"the last good checkpoint: {kept}"
         )
 
-    def _rates(self, count):
+    def _rates(self, count: int) -> list[float]:
         """Learning rates of the last steps."""
         rate, steps = self.learning_rate, range(max(0, self.step - count), self.step)
         if not callable(rate):
             return [rate] * len(steps)
         return [float(keras.ops.convert_to_numpy(rate(step))) for step in steps]
 
-    def _estimate(self):
+    def _estimate(self) -> None:
         done = self.step - self.first_step
         if done == TIMED_STEPS.start:
             self.timed_since = time.monotonic()
@@ -142,7 +145,7 @@ def stopped_by_signals(callback: RunCallback) -> Iterator[None]:
     signals = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) for number in signals}
 
-    def stop(number, frame):
+    def stop(number: int, frame: FrameType | None) -> None:
         callback.signal = signal.Signals(number)
         for each, handler in before.items():
             signal.signal(each, handler)

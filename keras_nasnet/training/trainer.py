@@ -1,15 +1,18 @@
 """Training by a recipe with plain `model.fit`, in a folder from which it can go on."""
 
 import json
+from collections.abc import Callable
 from contextlib import closing
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_nasnet.atomic import NotWrittenError, replace_text
 from keras_nasnet.cells.catalog import MODELS
-from keras_nasnet.data.batches import Batches, measure
+from keras_nasnet.data.batches import Batches, Normalization, measure
 from keras_nasnet.data.source import Source
 from keras_nasnet.device import data_parallel
 from keras_nasnet.layers.network import CLASSIFIER, TRAINING_STEP, unfreeze
@@ -32,12 +35,12 @@ from keras_nasnet.zoo import build_model
 def train(
     job: Job,
     data: tuple[Source, Source],
-    run,
+    run: str | PathLike[str],
     *,
-    resume=False,
-    checkpoint_s=300.0,
-    verbose="auto",
-    say=print,
+    resume: bool = False,
+    checkpoint_s: float = 300.0,
+    verbose: str | int = "auto",
+    say: Callable[[str], object] = print,
 ) -> keras.Model:
     """Trains a classifier and writes a run folder.
 
@@ -71,12 +74,21 @@ def train(
             f"batch_size: wanted a multiple of the {job.devices} devices, "
             f"got {job.recipe.batch_size}"
         )
-    run = Path(run)
-    with locked(run) as lock:
-        return _train(job, data, run, lock, resume, checkpoint_s, verbose, say)
+    folder = Path(run)
+    with locked(folder) as lock:
+        return _train(job, data, folder, lock, resume, checkpoint_s, verbose, say)
 
 
-def _train(job: Job, data, run: Path, lock: FolderLock, resume, checkpoint_s, verbose, say):
+def _train(
+    job: Job,
+    data: tuple[Source, Source],
+    run: Path,
+    lock: FolderLock,
+    resume: bool,
+    checkpoint_s: float,
+    verbose: str | int,
+    say: Callable[[str], object],
+) -> keras.Model:
     training, _ = data
     keras.utils.set_random_seed(job.seed)
     normalization = _normalization(job, training, run, resume)
@@ -86,7 +98,8 @@ def _train(job: Job, data, run: Path, lock: FolderLock, resume, checkpoint_s, ve
         compile_model(model, job.recipe, len(batches))
         if not resume:
             _write_config(job, training.class_names, normalization, run)
-        step, metrics = 0, []
+        step = 0
+        metrics: list[np.ndarray] = []
         if resume and (run / CHECKPOINT).exists():
             step, metrics = load_checkpoint(model, run / CHECKPOINT)
             say(f"going on from step {step:,}")
@@ -115,10 +128,12 @@ def _train(job: Job, data, run: Path, lock: FolderLock, resume, checkpoint_s, ve
     return model
 
 
-def _batches(job: Job, data: tuple[Source, Source], normalization) -> tuple[Batches, Batches]:
+def _batches(
+    job: Job, data: tuple[Source, Source], normalization: Normalization | None
+) -> tuple[Batches, Batches]:
     training, validation = data
     batch_size = job.recipe.batch_size
-    settings = {"normalization": normalization, "one_hot": True}
+    settings: dict[str, Any] = {"normalization": normalization, "one_hot": True}
     augmentation = job.recipe.augmentation
     batches = Batches(
         training, job.size, batch_size, job.seed, augmentation=augmentation, **settings
@@ -128,7 +143,14 @@ def _batches(job: Job, data: tuple[Source, Source], normalization) -> tuple[Batc
     return batches, Batches(whole, job.size, batch_size, **settings)
 
 
-def _fit(model: keras.Model, recipe: Recipe, batches, held_out, callback, verbose):
+def _fit(
+    model: keras.Model,
+    recipe: Recipe,
+    batches: Batches,
+    held_out: Batches,
+    callback: RunCallback,
+    verbose: str | int,
+) -> None:
     """Fits from the callback's step to the end.
 
     An epoch that was broken off is a fit of its own: those of one `fit` are all of one length.
@@ -212,7 +234,7 @@ def learning_rate(recipe: Recipe, steps_per_epoch: int) -> Rate:
     return initial
 
 
-def _normalization(job: Job, training: Source, run: Path, resume: bool):
+def _normalization(job: Job, training: Source, run: Path, resume: bool) -> Normalization | None:
     """Means and deviations of the training images, those of the run if it goes on, or None."""
     if not resume:
         return measure(training, job.size) if job.recipe.whiten else None
@@ -222,7 +244,9 @@ def _normalization(job: Job, training: Source, run: Path, resume: bool):
     return config["normalization"]
 
 
-def _write_config(job: Job, class_names, normalization, run: Path) -> None:
+def _write_config(
+    job: Job, class_names: list[str], normalization: Normalization | None, run: Path
+) -> None:
     run.mkdir(parents=True, exist_ok=True)
     config = job.to_dict() | {"class_names": class_names, "normalization": normalization}
     replace_text(run / CONFIG, json.dumps(config, indent=2))
