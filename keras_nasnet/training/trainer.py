@@ -172,7 +172,7 @@ def _fit(
         )
         if callback.step < callback.total_steps:
             # `fit` ends by putting moving averages in the weights' place.
-            load_checkpoint(model, callback.run / CHECKPOINT)
+            load_checkpoint(model, callback.folder / CHECKPOINT)
 
 
 def make_model(job: Job, classes: int, total_steps: int) -> keras.Model:
