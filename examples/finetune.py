@@ -12,8 +12,7 @@ import argparse
 import keras
 
 import keras_nasnet
-from keras_nasnet.data.batches import Batches
-from keras_nasnet.data.source import open_data
+from keras_nasnet.data import Batches, open_data
 
 
 def main():

@@ -9,11 +9,10 @@ defaults here are smaller. Killed, it goes on where it was when it is started ag
 
 import argparse
 
-from keras_nasnet.cells.catalog import network_of
-from keras_nasnet.data.source import open_data
+from keras_nasnet.cells import network_of
+from keras_nasnet.data import open_data
 from keras_nasnet.search import NASNetTuner, SearchSpace
-from keras_nasnet.training.recipes import recipe
-from keras_nasnet.training.trainer import Job, train
+from keras_nasnet.training import Job, recipe, train
 
 
 def main():
