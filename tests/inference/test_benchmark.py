@@ -137,7 +137,7 @@ def test_routes_need_their_runtimes(monkeypatch):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--batch-sizes", "0"], "--batch-sizes: wanted at least 1, got 0"),
+        (["--batch-sizes", "0"], "--batch-sizes: wanted an integer of at least 1, got 0"),
         (["--runtimes", "caffe"], "'caffe' is not found; allowed are keras, fused"),
     ],
 )

@@ -14,8 +14,9 @@ from support.networks import one_block, randomize, relative_difference, tiny
 from support.pictures import write_folder
 
 import keras_nasnet
-from keras_nasnet import benchmark, cli, exporter
+from keras_nasnet import cli
 from keras_nasnet.data.batches import normalize
+from keras_nasnet.inference import benchmark, exporter
 from keras_nasnet.inference.benchmark import KERAS, Route
 from keras_nasnet.inference.formats import FORMATS
 

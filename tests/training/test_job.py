@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from keras_nasnet import job as job_module
 from keras_nasnet.cells.catalog import NASNET_A, network_of
+from keras_nasnet.training import job as job_module
 from keras_nasnet.training.job import CONFIG, Job, is_run_file, read_config
 from keras_nasnet.training.recipes import recipe
 
