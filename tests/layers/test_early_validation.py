@@ -5,7 +5,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from support.networks import images, one_block
+from support.networks import images, one_block, outputs
 
 from keras_nasnet.cells.catalog import MODELS
 from keras_nasnet.layers import Cell
@@ -50,22 +50,13 @@ def test_half_precision_of_an_untrained_network_is_finite(name):
     np.testing.assert_allclose(keras.ops.convert_to_numpy(probabilities).sum(-1), 1, atol=1e-3)
 
 
-def test_evaluate_agrees_with_training_soon_after_its_beginning():
-    """Which third of an image is bright, learned in 40 steps."""
+def test_inference_agrees_with_training_after_forty_steps():
+    """Steps without gradients: the statistics of batch normalization alone are what follows."""
     keras.utils.set_random_seed(0)
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 3, 160)
-    x = rng.normal(-0.5, 0.2, (160, 32, 36, 3)).astype("float32")
-    for image, label in zip(x, labels, strict=True):
-        image[:, 12 * label : 12 * (label + 1)] += 1
-    model = one_block(input_shape=x.shape[1:], classes=3, stem="imagenet")
-    model.compile(
-        keras.optimizers.Adam(1e-2),
-        "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=keras.config.backend() == "jax",  # elsewhere that takes longer than it saves
-    )
-    trained = model.fit(x, labels, batch_size=4, verbose=0).history["loss"][-1]
-    loss, accuracy = model.evaluate(x, labels, verbose=0)
-    assert loss < trained / 2
-    assert accuracy > 0.9
+    model = one_block(stem="imagenet", input_shape=(96, 96, 3), include_top=False)
+    for step in range(40):
+        model(images(16, 96, 96, 3, seed=step), training=True)
+    x = images(16, 96, 96, 3, seed=40)
+    inferred = outputs(model, x)
+    trained = keras.ops.convert_to_numpy(model(x, training=True))
+    assert np.abs(inferred - trained).mean() < 0.3 * trained.std()
