@@ -128,7 +128,9 @@ def build(
     if include_top:
         x = layers.GlobalAveragePooling2D(data_format="channels_last", name="average_pool")(x)
         if dropout_rate:
-            x = layers.Dropout(dropout_rate, name="dropout")(x)
+            # Under PyTorch Keras draws from the layer's own generator, the state of which is saved
+            # with the model, only if there is a noise shape.
+            x = layers.Dropout(dropout_rate, (None, None), name="dropout")(x)
         # In float32 under mixed precision too: a softmax in half precision loses the tail.
         x = layers.Dense(
             classes or config.classes,

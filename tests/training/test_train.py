@@ -62,7 +62,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(tmp_path, interrupt_at, step):
     assert (tmp_path / "broken" / LOG).exists() == (step > 3), "a row an epoch"
     resumed = run_of(Job.of_run(tmp_path / "broken"), tmp_path / "broken", resume=True)
     assert signal.getsignal(signal.SIGINT) is handler
-    if keras.config.backend() != "tensorflow":  # which alone sums in the same order each time
+    if keras.config.backend() == "jax":  # which does not sum in the same order each time
         for one, other in zip(weights_of(whole), weights_of(resumed), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
         return
