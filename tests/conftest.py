@@ -1,5 +1,6 @@
 """Networks small enough to build in a second or two."""
 
+import gc
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # tests run beside each other
@@ -19,3 +20,4 @@ def pytest_collection_modifyitems(items):
 def _fresh_session():
     yield
     keras.utils.clear_session()
+    gc.freeze()  # What is left, all that was imported, is not looked through after each test.
