@@ -22,7 +22,7 @@ from support.networks import images, randomize, relative_difference, weights_of
 
 from keras_nasnet.cells.catalog import GENOTYPES
 from keras_nasnet.cells.genotype import COMBINERS
-from keras_nasnet.cells.plan import output_width
+from keras_nasnet.cells.layout import output_width
 
 NATIVE = {"NASNetMobile": 224, "NASNetLarge": 331}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from keras_nasnet import Genotype
-from keras_nasnet.cells.plan import output_width
+from keras_nasnet.cells.layout import output_width
 from keras_nasnet.data import open_data
 
 FILTERS = 16  # of the larger network's first stage, twice those of a child

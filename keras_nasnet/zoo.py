@@ -11,8 +11,8 @@ from typing import Literal, ParamSpec, TypeAlias, TypedDict, Unpack
 import keras
 
 from keras_nasnet.cells.catalog import MODELS, network_of
+from keras_nasnet.cells.config import MAX_CLASSES, NASNetConfig, PoolPadding
 from keras_nasnet.cells.genotype import Genotype
-from keras_nasnet.cells.plan import MAX_CLASSES, NASNetConfig, PoolPadding
 from keras_nasnet.check import check_integers, did_you_mean, is_number, shown
 from keras_nasnet.layers.network import build, image_of
 from keras_nasnet.layers.variable import skip_initialization

@@ -4,11 +4,11 @@ from .catalog import MODELS as MODELS
 from .catalog import NASNET_A as NASNET_A
 from .catalog import PNASNET_5 as PNASNET_5
 from .catalog import network_of as network_of
+from .config import NASNetConfig as NASNetConfig
 from .genotype import Block as Block
 from .genotype import CellSpec as CellSpec
 from .genotype import Edge as Edge
 from .genotype import Genotype as Genotype
 from .operation import OPERATIONS as OPERATIONS
-from .plan import NASNetConfig as NASNetConfig
 from .plot import plot_genotype as plot_genotype
 from .summary import summarize as summarize

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from keras_nasnet.cells.config import NASNetConfig
 from keras_nasnet.cells.genotype import Block, CellSpec, Edge, Genotype
-from keras_nasnet.cells.plan import NASNetConfig, output_width
+from keras_nasnet.cells.layout import output_width
 
 H, P = 0, 1  # the current and the previous state, as the paper's figures draw them
 

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from keras_nasnet.cells.config import MAX_INPUT_SIZE, MIN_INPUT_SIZE, NASNetConfig
+from keras_nasnet.cells.layout import CellLayout
 from keras_nasnet.cells.operation import Size, operation_steps, strided_size
-from keras_nasnet.cells.plan import MAX_INPUT_SIZE, MIN_INPUT_SIZE, CellLayout, NASNetConfig, plan
+from keras_nasnet.cells.plan import plan
 from keras_nasnet.check import check_size
 
 

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from keras_nasnet.atomic import check_place
 from keras_nasnet.cells.catalog import GENOTYPES, MODELS, network_of
+from keras_nasnet.cells.config import NASNetConfig
 from keras_nasnet.cells.genotype import MAX_JSON, Genotype
-from keras_nasnet.cells.plan import NASNetConfig
 from keras_nasnet.check import cut, read_json, shown, within
 from keras_nasnet.lock import HOLDER, LOCK
 from keras_nasnet.training.recipes import Recipe, recipe

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_nasnet import layers  # noqa: F401  so that Keras knows them
 from keras_nasnet.cells.catalog import MODELS
-from keras_nasnet.cells.plan import MAX_INPUT_SIZE
+from keras_nasnet.cells.config import MAX_INPUT_SIZE
 from keras_nasnet.check import check_size
 from keras_nasnet.data.batches import Normalization, normalize
 from keras_nasnet.data.image import Picture, Size, UnreadableImageError, load_image

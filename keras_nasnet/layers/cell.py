@@ -6,9 +6,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_nasnet.cells.config import PoolPadding
 from keras_nasnet.cells.genotype import Block, CellSpec, Edge, cell_from_dict, cell_to_dict, walk
+from keras_nasnet.cells.layout import CellLayout
 from keras_nasnet.cells.operation import operation_steps
-from keras_nasnet.cells.plan import CellLayout, PoolPadding
 from keras_nasnet.layers.composite import Composite
 from keras_nasnet.layers.drop_path import ScheduledDropPath
 from keras_nasnet.layers.normalization import register

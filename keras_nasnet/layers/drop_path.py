@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_nasnet.cells.plan import DROP_PATH_SCHEDULES
+from keras_nasnet.cells.config import DROP_PATH_SCHEDULES
 from keras_nasnet.check import check_member, is_number, shown
 from keras_nasnet.layers.normalization import register
 from keras_nasnet.tensor import Shape, Tensor

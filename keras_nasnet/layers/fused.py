@@ -10,6 +10,7 @@ import numpy.typing as npt
 from keras import ops
 
 from keras_nasnet.cells.genotype import Block, Edge, walk
+from keras_nasnet.cells.layout import Stage
 from keras_nasnet.cells.operation import (
     ConvolutionStep,
     FactorizedReductionStep,
@@ -17,7 +18,6 @@ from keras_nasnet.cells.operation import (
     Size,
     operation_steps,
 )
-from keras_nasnet.cells.plan import Stage
 from keras_nasnet.layers.cell import Cell
 from keras_nasnet.layers.convolution import convolve, convolve_depthwise, reduce_factorized
 from keras_nasnet.layers.normalization import register

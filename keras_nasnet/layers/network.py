@@ -5,14 +5,14 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
-from keras_nasnet.cells.plan import (
+from keras_nasnet.cells.config import (
     MAX_CHANNELS,
     MAX_CLASSES,
     MAX_INPUT_SIZE,
     MIN_INPUT_SIZE,
     NASNetConfig,
-    plan,
 )
+from keras_nasnet.cells.plan import plan
 from keras_nasnet.cells.summary import summarize
 from keras_nasnet.check import check_integers, shown
 from keras_nasnet.layers import (

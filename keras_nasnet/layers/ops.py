@@ -11,8 +11,8 @@ import keras
 from keras import layers, ops
 
 from keras_nasnet.cells import operation
+from keras_nasnet.cells.config import PoolPadding
 from keras_nasnet.cells.operation import Size
-from keras_nasnet.cells.plan import PoolPadding
 from keras_nasnet.check import shown
 from keras_nasnet.device import is_mirrored
 from keras_nasnet.layers.composite import Composite

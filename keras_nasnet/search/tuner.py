@@ -15,14 +15,9 @@ from rich.table import Table
 
 from keras_nasnet.atomic import replace_text
 from keras_nasnet.cells.catalog import network_of
+from keras_nasnet.cells.config import MAX_FILTERS, MAX_INPUT_SIZE, MIN_INPUT_SIZE, NASNetConfig
 from keras_nasnet.cells.genotype import Genotype
-from keras_nasnet.cells.plan import (
-    MAX_FILTERS,
-    MAX_INPUT_SIZE,
-    MIN_INPUT_SIZE,
-    NASNetConfig,
-    output_width,
-)
+from keras_nasnet.cells.layout import output_width
 from keras_nasnet.cells.summary import summarize
 from keras_nasnet.check import check_integers, check_member, check_size
 from keras_nasnet.data.image import Size

@@ -5,8 +5,8 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from keras_nasnet.cells.config import MAX_INPUT_SIZE, MIN_INPUT_SIZE, NASNetConfig
 from keras_nasnet.cells.genotype import Genotype
-from keras_nasnet.cells.plan import MAX_INPUT_SIZE, MIN_INPUT_SIZE, NASNetConfig
 from keras_nasnet.check import (
     check_integers,
     check_keys,

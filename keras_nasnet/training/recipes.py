@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
-from keras_nasnet.cells.plan import DROP_PATH_SCHEDULES
+from keras_nasnet.cells.config import DROP_PATH_SCHEDULES
 from keras_nasnet.check import check_integers, is_number, shown, unknown
 from keras_nasnet.data.augmentation_name import AUGMENTATIONS as AUGMENTATIONS
 

@@ -11,7 +11,7 @@ import keras
 
 from keras_nasnet.atomic import check_place, replace_file, replace_text
 from keras_nasnet.cells.catalog import MODELS
-from keras_nasnet.cells.plan import NASNetConfig
+from keras_nasnet.cells.config import NASNetConfig
 from keras_nasnet.cells.summary import summarize
 from keras_nasnet.layers.network import build
 from keras_nasnet.layers.variable import skip_initialization

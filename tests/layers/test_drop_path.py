@@ -8,7 +8,8 @@ from support.networks import assert_same_weights, images, one_block, randomize, 
 import keras_nasnet
 from keras_nasnet import NASNET_A, Cell, ScheduledDropPath
 from keras_nasnet.cells.catalog import MODELS
-from keras_nasnet.cells.plan import DROP_PATH_SCHEDULES, plan
+from keras_nasnet.cells.config import DROP_PATH_SCHEDULES
+from keras_nasnet.cells.plan import plan
 
 every_backend = pytest.mark.every_backend
 

@@ -20,8 +20,8 @@ import keras_nasnet
 from keras_nasnet import Block, CellSpec, Edge, fuse
 from keras_nasnet.cells.catalog import GENOTYPES
 from keras_nasnet.cells.genotype import COMBINERS, loose_ends
+from keras_nasnet.cells.layout import output_width
 from keras_nasnet.cells.operation import OPERATIONS
-from keras_nasnet.cells.plan import output_width
 from keras_nasnet.layers import Cell, FusedCell
 from keras_nasnet.search import SearchSpace
 

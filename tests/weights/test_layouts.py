@@ -33,7 +33,7 @@ from support.weight_files import damaged_files, refused, write_legacy
 import keras_nasnet
 from keras_nasnet import NASNET_A
 from keras_nasnet.cells.catalog import PNASNET_5
-from keras_nasnet.cells.plan import NASNetConfig
+from keras_nasnet.cells.config import NASNetConfig
 from keras_nasnet.layers.network import build
 
 needs_timm = pytest.mark.skipif(find_spec("timm") is None, reason="timm is not installed")
