@@ -7,8 +7,8 @@ from keras import layers, ops
 
 from keras_nasnet.layers.composite import Composite
 from keras_nasnet.layers.normalization import register
-from keras_nasnet.layers.ops import ConvolutionUnit
 from keras_nasnet.layers.pyramid import FeatureModel
+from keras_nasnet.layers.unit import ConvolutionUnit
 from keras_nasnet.tensor import Activation, MapShape, Shape, Tensor
 
 POOL_SIZE, POOL_STRIDES = 5, 3

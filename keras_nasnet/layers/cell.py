@@ -13,7 +13,7 @@ from keras_nasnet.cells.operation import operation_steps
 from keras_nasnet.layers.composite import Composite
 from keras_nasnet.layers.drop_path import ScheduledDropPath
 from keras_nasnet.layers.normalization import register
-from keras_nasnet.layers.ops import Operation
+from keras_nasnet.layers.operation import Operation
 from keras_nasnet.tensor import MapShape, Shape, Tensor
 
 

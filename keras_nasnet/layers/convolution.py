@@ -8,9 +8,24 @@ import keras
 from keras import ops
 
 from keras_nasnet.cells.operation import Size
-from keras_nasnet.tensor import Tensor
+from keras_nasnet.tensor import MapShape, Tensor
 
 Padding: TypeAlias = Literal["same", "valid"]
+
+
+def pair(value: int | Sequence[int]) -> Size:
+    """Height and width, from one int for both or from one each."""
+    height, width = (value, value) if isinstance(value, int) else value
+    return height, width
+
+
+def strided_shape(shape: MapShape, strides: Size, channels: int) -> MapShape:
+    """Shape after "same" padding; unknown sizes stay unknown."""
+    height, width = (
+        None if size is None else -(-size // stride)
+        for size, stride in zip(shape[1:3], strides, strict=True)
+    )
+    return shape[0], height, width, channels
 
 
 def convolve(

@@ -21,8 +21,9 @@ from keras_nasnet.cells.operation import (
 from keras_nasnet.layers.cell import Cell
 from keras_nasnet.layers.convolution import convolve, convolve_depthwise, reduce_factorized
 from keras_nasnet.layers.normalization import register
-from keras_nasnet.layers.ops import ConvolutionUnit, FactorizedReduction, Operation
+from keras_nasnet.layers.operation import Operation
 from keras_nasnet.layers.pyramid import FeatureModel
+from keras_nasnet.layers.unit import ConvolutionUnit, FactorizedReduction
 from keras_nasnet.layers.variable import UnscopedVariables
 from keras_nasnet.tensor import VARIABLE_BYTES, MapShape, Shape, Tensor
 
