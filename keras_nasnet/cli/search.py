@@ -157,8 +157,8 @@ def _search(
     tuner: "NASNetTuner", settings: dict[str, Any], num_workers: int, bind: str | None
 ) -> int:
     from keras_nasnet.search.child import ChildFailedError
+    from keras_nasnet.search.record import BEST
     from keras_nasnet.search.report import REPORT
-    from keras_nasnet.search.tuner import BEST
 
     folder, data = Path(tuner.project_dir), settings["data"]
     if bind:
@@ -185,7 +185,7 @@ def _search(
 
 def _last_reason(tuner: "NASNetTuner", trials: list[Any]) -> str:
     from keras_nasnet.search.progress import reason_of
-    from keras_nasnet.search.tuner import ERROR
+    from keras_nasnet.search.record import ERROR
 
     if not trials:
         return ", for none was run before the time was up"

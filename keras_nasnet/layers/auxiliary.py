@@ -19,8 +19,8 @@ PROJECTION_FILTERS, FULL_MAP_FILTERS = 128, 768  # slim nasnet.py, _build_aux_he
 class AuxiliaryHead(Composite):
     """A second classifier on a feature map in the middle of the network, for training.
 
-    ReLU, 5x5 average pool with stride 3, 1x1 convolution to 128, a convolution over the whole map
-    to 768, dense; batch normalization after both convolutions.
+    ReLU, 5x5 average pool with stride 3, 1x1 convolution to 128 channels, a convolution over the
+    whole map to 768, dense; batch normalization after both convolutions.
 
     Args:
         classes: int, number of classes.
@@ -110,12 +110,12 @@ class AuxiliaryHead(Composite):
 
 @register
 class AuxiliaryModel(FeatureModel):
-    """A functional model that trains with an auxiliary head and is without it otherwise.
+    """A functional model that has an auxiliary head in training only.
 
-    It is made from two outputs, the classifier's and that of an `AuxiliaryHead`, and shows the
-    first alone. In a training step of `fit` and `train_on_batch` the loss of the second on the
-    same labels is added with the head's weight; metrics are those of the first. As a part of
-    another model, which is not compiled itself, it trains without the head.
+    It is built from two outputs, the classifier's and an `AuxiliaryHead`'s, and exposes only the
+    first. In a training step of `fit` or `train_on_batch` the loss of the second on the same labels
+    is added with the head's weight; metrics are those of the first. As a part of another model it
+    is not compiled itself, and trains without the head.
     """
 
     output_names: list[str]

@@ -35,21 +35,21 @@ class Cell(Composite):
         pool_padding: `"same"` (default), `"zeros"` or `"average_zeros"`, see `Pool`.
         batch_norm_momentum: float, default 0.9.
         batch_norm_epsilon: float, default 1e-3.
-        drop_path: `ScheduledDropPath` of the output of every operation that is no identity, or
-            None (default).
-        remat: bool, default False. Whether training keeps the cell's inputs alone and evaluates
-            it anew for the gradients: the same results, with less memory and more time.
+        drop_path: `ScheduledDropPath` for the output of every operation but the identity, or None
+            (default).
+        remat: bool, default False. Whether training keeps only the cell's inputs and evaluates the
+            cell again for the gradients: the same results, with less memory and more time.
 
     Call arguments:
         inputs: `[current, previous]`, float tensors `(batch, height, width, channels)`, or the
             current state alone, which then stands in for the previous one.
-        step: int scalar, training steps so far, for `drop_path`; by default that counts its own.
+        step: int scalar, training steps so far, for `drop_path`; by default it counts its own.
 
     Returns:
         Float tensor `(batch, ceil(height / strides), ceil(width / strides), channels)`.
 
     Raises:
-        ValueError: if `spec` is wrong, or the previous state is not of the size it should have.
+        ValueError: if `spec` is invalid, or the previous state has the wrong size.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Cell(Composite):
             self.drop_path.build(inputs_shape, step_shape)
         for stage in self._layout(inputs_shape).stages:
             if not operation_steps(stage.op, stage.channels, self.filters, stage.strides):
-                continue  # an identity with nothing to change is no layer
+                continue  # an identity with nothing to change has no layer
             operation = Operation(
                 stage.op,
                 self.filters,
@@ -213,7 +213,7 @@ class Cell(Composite):
 
 
 def _recomputes() -> bool:
-    """Not outside of TensorFlow's graphs: there `recompute_grad` gives other gradients."""
+    """Whether `keras.remat` may be used: outside of a graph TensorFlow's gives other gradients."""
     if keras.config.backend() != "tensorflow":
         return True
     import tensorflow as tf
@@ -222,5 +222,5 @@ def _recomputes() -> bool:
 
 
 def _shapes(input_shape: Any) -> list[MapShape]:
-    """The shapes of the inputs as a list, whether one or two came."""
+    """The shapes of one or two inputs as a list."""
     return list(input_shape) if isinstance(input_shape[0], list | tuple) else [input_shape]

@@ -9,9 +9,9 @@ import keras
 class Composite(keras.layers.Layer):
     """A layer that makes other layers in `build`: what is frozen stays frozen.
 
-    Keras hands `trainable` down to the layers that are there when it is set, and saves it for
-    layers that have a config of their own. The parts of a cell are neither: they are made when the
-    cell is built, from the cell's config.
+    Keras passes `trainable` on to the layers that exist when it is set, and saves it for layers
+    that have a config of their own. The parts of a cell are neither: they are made from the cell's
+    config when it is built.
 
     Args:
         frozen: names of the parts that are frozen while the layer itself is trainable, such as
@@ -34,7 +34,7 @@ class Composite(keras.layers.Layer):
     def _freeze_parts(self) -> None:
         """The last line of `build`."""
         for name, part in self._parts():
-            # Not by `self.trainable = False`: TensorFlow skips what sets the value that is there.
+            # Not by `self.trainable = False`: TensorFlow skips a value that is set already.
             if not self.trainable or name in self._frozen:
                 part.trainable = False
 

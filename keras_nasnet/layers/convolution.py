@@ -1,4 +1,4 @@
-"""Convolutions and pools, each by what is fastest on the backend and device it runs on."""
+"""Convolutions and pools, each in the way that is fastest on the backend and device."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -71,7 +71,7 @@ def convolve_depthwise(
     Args:
         x: float tensor `(batch, height, width, channels)`.
         kernel: float tensor `(kernel height, kernel width, channels, 1)`.
-        strides: pair of int, both alike.
+        strides: pair of int, both the same.
         dilation_rate, padding: as in `convolve`.
 
     Returns:
@@ -87,7 +87,7 @@ def convolve_depthwise(
 def pool_average(
     x: Tensor, pool_size: int, strides: Size = (1, 1), padding: Padding = "same"
 ) -> Tensor:
-    """Averages over windows, of the pixels there are, channels last.
+    """Averages over windows, without what lies beyond the border, channels last.
 
     Args:
         x: float tensor `(batch, height, width, channels)`.
@@ -109,7 +109,7 @@ def pool_average(
 
 
 def _sums_shifted(x: Tensor) -> bool:
-    """Whether windows are summed up from shifted inputs: XLA is slow on them on a CPU."""
+    """Whether windows are summed from shifted inputs: XLA is slow at them on a CPU."""
     return _is_xla_on_cpu() and None not in x.shape[1:3]
 
 
@@ -178,7 +178,7 @@ def _add_bias(x: Tensor, bias: Tensor) -> Tensor:
 
 
 def _undilated(x: Tensor, strides: Size, dilation_rate: int) -> tuple[Tensor, Size, int]:
-    """The same convolution without strides and dilation at once, which no backend has.
+    """The same convolution without strides and dilation at once, which no backend supports.
 
     All taps of a dilated convolution with the same strides lie on the grid of its outputs: it is
     a plain convolution of those pixels.
@@ -200,7 +200,7 @@ def _same_padding(
 
 
 def _materialized(x: Tensor) -> Tensor:
-    """Keeps XLA from computing `x` anew for each of the taps that read it."""
+    """Keeps XLA from computing `x` again for each tap that reads it."""
     if keras.config.backend() == "jax":
         import jax
 
@@ -216,7 +216,7 @@ def _materialized(x: Tensor) -> Tensor:
 
 
 def _is_xla_on_cpu() -> bool:
-    """Whether what is called now is compiled by XLA, for a CPU."""
+    """Whether the current call is compiled by XLA for a CPU."""
     if keras.config.backend() == "jax":
         import jax
 

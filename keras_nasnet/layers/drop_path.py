@@ -14,7 +14,7 @@ from keras_nasnet.tensor import Shape, Tensor
 
 @register
 class TrainingStep(keras.layers.Layer):
-    """Counts training steps: one a call with `training=True`, none at inference.
+    """Counts training steps: one for each call with `training=True`, none at inference.
 
     Call arguments:
         inputs: any tensor; it only tells where in the network the step is counted.
@@ -50,7 +50,7 @@ class ScheduledDropPath(keras.layers.Layer):
     """Drops a whole path per example, more often deeper in the network and later in training.
 
     At training step `t` the drop rate is `rate * depth_ratio * min(1, t / num_steps)`; surviving
-    examples are divided by the keep rate, so that the expectation stays. Identity at inference.
+    examples are divided by the keep rate, which keeps the expectation. Identity at inference.
 
     Args:
         rate: float in [0, 1). Drop rate of the last cell once `num_steps` have passed.
@@ -63,8 +63,8 @@ class ScheduledDropPath(keras.layers.Layer):
 
     Call arguments:
         inputs: float tensor `(batch, ...)`.
-        step: int scalar, training steps so far. By default the layer counts its own, one each
-            call with `training=True`; the count is one of its weights.
+        step: int scalar, training steps so far. By default the layer counts its own, one for
+            each call with `training=True`; the count is one of its weights.
 
     Returns:
         Tensor of the same shape and dtype.
@@ -119,14 +119,14 @@ class ScheduledDropPath(keras.layers.Layer):
         return self.drop(inputs, self.next_rate(step))
 
     def next_rate(self, step: Tensor | None = None) -> Tensor:
-        """The drop rate of a training call at `step`, or at the layer's own step, which it counts.
+        """The drop rate of a training call at `step`, by default the layer's own, which it counts.
 
         Returns:
             float32 scalar.
         """
         if step is None:
             if self.counter is None:
-                raise ValueError("step: wanted one, as when the layer was built; got None")
+                raise ValueError("step: wanted one, as the layer was built with a step; got None")
             step = self.counter.call(None, training=True)
         factors = DROP_PATH_SCHEDULES[self.schedule]
         rate = ops.convert_to_tensor(

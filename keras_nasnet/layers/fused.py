@@ -29,7 +29,7 @@ from keras_nasnet.tensor import VARIABLE_BYTES, MapShape, Shape, Tensor
 
 
 def fold(unit: ConvolutionUnit | FactorizedReduction) -> dict[str, npt.NDArray[np.float64]]:
-    """The kernels of a unit with its batch normalization in them.
+    """The kernels of a unit with its batch normalization folded in.
 
     Args:
         unit: `ConvolutionUnit` or `FactorizedReduction`, built.
@@ -63,8 +63,8 @@ def _array(weight: keras.Variable) -> npt.NDArray[np.float64]:
 class FusedCell(UnscopedVariables, Cell):
     """A `Cell` for inference: the same arguments, inputs and results, with other weights.
 
-    Batch normalization is in kernels and biases, and ReLUs and pools that several operations
-    share are done once. No path is dropped.
+    Batch normalization is folded into kernels and biases, and ReLUs and pools that several
+    operations share are computed once. No path is dropped.
     """
 
     def build(
@@ -94,12 +94,11 @@ class FusedCell(UnscopedVariables, Cell):
 
 @register
 class FusedModel(FeatureModel):
-    """A functional model of `FusedCell`s whose `predict` takes the fastest way.
+    """A functional model of `FusedCell`s with the fastest `predict`.
 
-    Under TensorFlow on a CPU all but large weights are constants there, which convolutions bring
-    into the order that they read them in once, not at every call. They are those of the first
-    `predict`, until the model's `set_weights` or `load_weights`; after `compile` they are
-    variables again.
+    Under TensorFlow on a CPU `predict` takes all but large weights as constants: convolutions then
+    reorder them once, not at every call. The constants are those of the first `predict` until
+    `set_weights` or `load_weights` is called; after `compile` they are variables again.
     """
 
     predict_function: Callable[..., Tensor] | None
@@ -158,7 +157,7 @@ class _Program:
 
     Attributes:
         weights: dictionary from a unit, `(operation's name, index of the step)`, to the
-            variables of `fold` of it, by name.
+            variables of what `fold` makes of it, by name.
     """
 
     def __init__(self, cell: FusedCell, stages: dict[str, Stage]) -> None:

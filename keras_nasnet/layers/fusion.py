@@ -19,22 +19,22 @@ def fuse(model: keras.Model, precision: str = "float32") -> keras.Model:
     """A model for inference with the results of `model`, faster.
 
     Batch normalization is folded into convolutions and biases, what several operations of a cell
-    share is done once, and what is for training alone is left out: drop path, dropout, auxiliary
-    head. The weights are computed in float64; `model` keeps its own.
+    share is computed once, and what only training needs is left out: drop path, dropout, auxiliary
+    head. The weights are computed in float64; those of `model` stay as they are.
 
     Args:
-        model: `keras.Model`, a NASNet of this package, any genotype and input size; or one that
-            has such a network in it and other layers around, which are kept as they are.
+        model: `keras.Model`, a NASNet of this package, any genotype and input size; or a model
+            that contains one, whose other layers are kept as they are.
         precision: `"float32"` (default), `"bfloat16"` or `"float16"`, of weights and computation
-            from the stem to the last cell. All before and after is in float32, so the input and
-            the output too.
+            from the stem to the last cell. All before and after is float32, the input and the
+            output too.
 
     Returns:
-        `keras.Model` with the inputs and the output of `model`, that of its auxiliary head aside.
-        It is not meant to be trained; it can be saved and loaded as any Keras model.
+        `keras.Model` with the inputs and outputs of `model`, without its auxiliary head. It is not
+        meant to be trained; it can be saved and loaded as any Keras model.
 
     Raises:
-        ValueError: if `model` has no cell of this package, or the precision is not known.
+        ValueError: if `model` has no cell of this package, or `precision` is unknown.
     """
     check_member("precision", precision, PRECISIONS)
     if not _has_cells(model):
@@ -53,7 +53,7 @@ def _has_cells(model: layers.Layer) -> bool:
 
 def _fuse(model: keras.Model, precision: str) -> FusedModel:
     outputs = model.outputs[:1] if isinstance(model, AuxiliaryModel) else model.outputs
-    # Of these outputs alone: nothing that only training needs is among its layers.
+    # Of these outputs only, so that no layer is left that only training needs.
     functional = keras.Model(_only(model.inputs), _only(outputs))
     pairs: list[tuple[layers.Layer, layers.Layer]] = []
 
@@ -80,7 +80,7 @@ def _only(tensors: list[Tensor]) -> Tensor | list[Tensor]:
 
 
 def _counterpart(layer: layers.Layer, precision: str) -> layers.Layer:
-    """The layer, without its weights, that does for inference what `layer` does."""
+    """The layer that does at inference what `layer` does, without its weights."""
     if _has_cells(layer):
         return _fuse(layer, precision)
     if type(layer) is Cell:

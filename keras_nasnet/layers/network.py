@@ -61,16 +61,17 @@ def build(
         dropout_rate: float in [0, 1), before the classifier.
         drop_path_rate, drop_path_steps, drop_path_schedule: as `rate`, `num_steps` and `schedule`
             in `ScheduledDropPath`; 0 for none.
-        auxiliary: bool or float. Whether an `AuxiliaryHead` is trained with, and with what weight
-            of its loss; only with top.
-        remat: bool. As in `Cell`, of every cell.
+        auxiliary: bool or float. Whether training adds the loss of an `AuxiliaryHead`, with a
+            weight of 0.4 or the float given; only with top.
+        remat: bool, for every cell, as in `Cell`.
         name: str or None.
 
     Returns:
         `keras.Model` from the source of `image` to the classifier, the vector or the feature map.
 
     Raises:
-        ValueError: if the network had more than 10 billion parameters, or an argument is wrong.
+        ValueError: if the network would have more than 10 billion parameters, or an argument is
+            out of range.
     """
     _check_parameters(config, include_top, classes, image.shape[-1])
     batch_norm: dict[str, Any] = {
@@ -128,8 +129,8 @@ def build(
     if include_top:
         x = layers.GlobalAveragePooling2D(data_format="channels_last", name="average_pool")(x)
         if dropout_rate:
-            # Under PyTorch Keras draws from the layer's own generator, the state of which is saved
-            # with the model, only if there is a noise shape.
+            # Under PyTorch Keras draws from the layer's own generator, whose state is saved with
+            # the model, only if there is a noise shape.
             x = layers.Dropout(dropout_rate, (None, None), name="dropout")(x)
         # In float32 under mixed precision too: a softmax in half precision loses the tail.
         x = layers.Dense(
@@ -204,8 +205,8 @@ def _wanted(input_shape: Any) -> str:
 def reset_classifier(model: keras.Model, classes: int) -> keras.Model:
     """The same network with a new classifier, as for training on other classes.
 
-    All other layers are the model's own, with their weights; of an auxiliary head, whose last
-    layer is a classifier too, the rest is kept.
+    All other layers are the model's own, with their weights. An auxiliary head also gets a new
+    classifier and keeps its other weights.
 
     Args:
         model: `keras.Model`, a network of this package with its classifier.
@@ -215,7 +216,7 @@ def reset_classifier(model: keras.Model, classes: int) -> keras.Model:
         `keras.Model` that shares its layers with `model`.
 
     Raises:
-        ValueError: if `classes` is no such number, or the model has no classifier.
+        ValueError: if `classes` is out of range, or the model has no classifier.
     """
     check_integers(1, MAX_CLASSES, classes=classes)
     layers_by_name = {layer.name: layer for layer in model.layers}
@@ -238,25 +239,25 @@ def unfreeze(
 ) -> None:
     """Makes a network trainable from one of its layers on, and freezes all before it.
 
-    For fine-tuning: first with the network frozen (`model.trainable = False`) and a new classifier,
-    then once more, compiled anew with a small learning rate, from a cell on.
+    For fine-tuning: train a new classifier with the network frozen first (`model.trainable =
+    False`), then train from a cell on, compiled again with a small learning rate.
 
     Args:
-        model: `keras.Model`, a network of this package; of a model that has one among its layers,
-            that layer.
+        model: `keras.Model`, a network of this package; where your model contains one, that
+            layer.
         from_layer: str, the name of the first layer to train, such as `"cell_08"` (see
             `model.summary()`); None (default) for all. The classifier and the auxiliary head are
             trained in any case.
         normalization: bool, default False. Whether batch normalization is trained too. If not, it
-            stays in inference mode, with the statistics of the data it was trained on: what Keras
-            advises for fine-tuning, for the statistics of few images are noisy.
+            stays in inference mode, with the statistics of the data it was trained on, as Keras
+            advises for fine-tuning: statistics of few images are noisy.
 
     Raises:
         ValueError: if `model` has no such layer, or no cells of this package.
     """
     if not any(isinstance(layer, Cell) for layer in getattr(model, "layers", ())):
         raise ValueError(
-            "model: wanted a network of this package (of a model around one, that layer of it), "
+            "model: wanted a network of this package (where a model contains one, that layer), "
             f"got {model!r}"
         )
     names = [layer.name for layer in model.layers]
@@ -268,7 +269,7 @@ def unfreeze(
     first = 0 if from_layer is None else names.index(from_layer)
     for index, layer in enumerate(model.layers):
         trains = index >= first or layer.name in (CLASSIFIER, AUXILIARY)
-        for part in layer._flatten_layers():  # each, for TensorFlow skips what is set already
+        for part in layer._flatten_layers():  # each: TensorFlow skips what is set already
             part.trainable = trains and (
                 normalization or not isinstance(part, layers.BatchNormalization)
             )

@@ -12,9 +12,9 @@ register = keras.saving.register_keras_serializable("keras_nasnet")
 class BatchNormalization(UnscopedVariables, keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` over channels last, under TensorFlow one operation.
 
-    Keras spells it out in seven operations and more in training; TensorFlow's fused kernel is one,
+    Keras writes it out in seven operations and more in training; TensorFlow's fused kernel is one,
     faster to trace and with fewer passes over memory. Batches split over devices, and the other
-    backends, whose compilers fuse, are Keras's.
+    backends, whose compilers fuse, are left to Keras.
     """
 
     def call(

@@ -17,7 +17,7 @@ from keras_nasnet.tensor import MapShape, Tensor
 
 @register
 class Operation(Unit):
-    """One of `keras_nasnet.cells.operation`'s, with whatever its input makes necessary.
+    """An operation of the search space, with what it needs to change size and channels.
 
     Args:
         op: str, a key of `keras_nasnet.cells.operation.OPERATIONS` such as `"separable_5x5"` or of
@@ -93,7 +93,7 @@ class Operation(Unit):
             return ConvolutionUnit(
                 filters, **settings, name=f"{kind}_{index}", **self.batch_norm_settings
             )
-        raise TypeError(f"no layer does {step!r}")
+        raise TypeError(f"no layer for {step!r}")
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         x = inputs

@@ -20,7 +20,7 @@ class Pool(layers.Layer):
         kind: `"average"` or `"max"`.
         pool_size: odd int.
         strides: int or pair of int, default 1.
-        pool_padding: what lies beyond the border where strides are not 1. `"same"` (default):
+        pool_padding: what lies beyond the border when strides are not 1. `"same"` (default):
             nothing, so averages are taken over fewer pixels (slim). `"zeros"`: zeros, which
             count in averages and maxima (keras.applications). `"average_zeros"`: zeros in
             averages, nothing in maxima (timm).

@@ -1,4 +1,4 @@
-"""Feature maps of a network at each resolution, as detectors and segmenters take them."""
+"""Feature maps of a network at each resolution, for detection and segmentation."""
 
 from functools import cached_property
 
@@ -12,15 +12,16 @@ STEM = "stem"
 
 
 def feature_pyramid(model: keras.Model) -> dict[str, keras.KerasTensor]:
-    """The last feature map of each resolution, after ReLU; the stem's without.
+    """The last feature map of each resolution, after ReLU; the stem's without it.
 
     Args:
         model: `keras.Model`, a NASNet of this package, fused or with other layers after it.
 
     Returns:
         `{"P1": ..., "P5": ...}`, Keras tensors of shape `(batch, height / 2**n, width / 2**n,
-        channels)` for `Pn`, rounded as the network does. The stem for small images has `P0`, `P1`
-        and `P2`. `keras.Model(model.input, feature_pyramid(model))` shares its layers with `model`.
+        channels)` for `Pn`, rounded as the network does. With the stem for small images they are
+        `P0`, `P1` and `P2`. `keras.Model(model.input, feature_pyramid(model))` shares its layers
+        with `model`.
 
     Raises:
         ValueError: if the cells of this package are not layers of the model.
@@ -49,9 +50,9 @@ def feature_pyramid(model: keras.Model) -> dict[str, keras.KerasTensor]:
 
 @register
 class FeatureModel(keras.Model):
-    """A functional model with the attribute that KerasHub asks an image encoder for.
+    """A functional model with the attribute that KerasHub expects of an image encoder.
 
-    A class of its own, so that a model that was saved and loaded has it too.
+    A class of its own, so that a model has it after saving and loading too.
     """
 
     @cached_property

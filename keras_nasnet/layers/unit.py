@@ -25,7 +25,7 @@ from keras_nasnet.tensor import MapShape, Tensor
 
 
 class Unit(Composite, UnscopedVariables):
-    """What the layers here share: filters and the settings of batch normalization."""
+    """What the layers here share: filters and batch normalization with its settings."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Unit(Composite, UnscopedVariables):
         return self.add_weight(name=name, shape=shape, initializer=FanOut())
 
     def _build_batch_normalization(self, channels: int, filters: int) -> None:
-        """Its variance starts as what kernels by `FanOut` to so many filters make of inputs of 1.
+        """Its moving variance starts at what `FanOut`'s kernels make of inputs of mean square 1.
 
         From ones, activations of an untrained network would grow from cell to cell, to infinity
         in half precision. Training steps do not read it.
@@ -87,7 +87,7 @@ class ConvolutionUnit(Unit):
     Args:
         filters: int, output channels.
         kernel_size: int or pair of int.
-        strides: int or pair of int; of a separable convolution both alike. Default 1.
+        strides: int or pair of int, both the same in a separable convolution. Default 1.
         dilation_rate: int, default 1. With strides, one has to be a multiple of the other.
         separable: bool, whether the convolution is depthwise-separable, with neither ReLU nor
             batch normalization between its two parts. Default False.

@@ -1,4 +1,4 @@
-"""How variables are made: under which name, and with what in them."""
+"""How variables are made: their names and their first values."""
 
 import math
 import random
@@ -18,7 +18,7 @@ _skipped = ContextVar("initialization_skipped", default=False)
 @contextmanager
 def skip_initialization() -> Iterator[None]:
     """Kernels built in this context start as zeros: random numbers for 85 million weights take
-    seconds, and are wasted where a weight file is loaded next.
+    seconds, and are wasted when a weight file is loaded next.
     """
     token = _skipped.set(True)
     try:
@@ -31,7 +31,7 @@ class UnscopedVariables(keras.layers.Layer):
     """A layer whose variables TensorFlow names `kernel`, not `cell_07/.../kernel`.
 
     TensorFlow compiles the operation that makes a variable anew for each name: 1 ms for each of
-    NASNetLarge's 1546. Keras's own `Variable.path` is whole all the same.
+    NASNetLarge's 1546. Keras's own `Variable.path` stays complete.
     """
 
     def add_weight(self, *args: Any, **kwargs: Any) -> keras.Variable:
@@ -45,14 +45,14 @@ class UnscopedVariables(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_nasnet")
 class FanOut(keras.initializers.Initializer):
-    """Uniform of variance `2 / fan_out`, the variance of slim's nasnet.py.
+    """Uniform with variance `2 / fan_out`, as in slim's nasnet.py.
 
     Drawn by NumPy: for hundreds of small kernels that is faster than a backend's random numbers,
-    and every backend starts from the same ones.
+    and every backend starts from the same kernels.
 
     Args:
         seed: int; None (default) for one from Python's `random`, which
-            `keras.utils.set_random_seed` sets.
+            `keras.utils.set_random_seed` seeds.
     """
 
     SCALE = 2

@@ -1,10 +1,7 @@
 """The search for cells as a tuner of keras-tuner."""
 
-import json
-import time
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +10,10 @@ import keras_tuner
 from keras_tuner.engine.trial import Trial
 from rich.table import Table
 
-from keras_nasnet.atomic import replace_text
 from keras_nasnet.cells.catalog import network_of
 from keras_nasnet.cells.config import MAX_FILTERS, MAX_INPUT_SIZE, MIN_INPUT_SIZE, NASNetConfig
 from keras_nasnet.cells.genotype import Genotype
 from keras_nasnet.cells.layout import output_width
-from keras_nasnet.cells.summary import summarize
 from keras_nasnet.check import check_integers, check_member, check_size
 from keras_nasnet.data.image import Size
 from keras_nasnet.lock import FolderInUseError, FolderLock, locked
@@ -26,40 +21,37 @@ from keras_nasnet.search import SEARCHERS
 from keras_nasnet.search.child import Children, inspect_data
 from keras_nasnet.search.oracle import SearcherOracle
 from keras_nasnet.search.private import WholeTuner, without_tracebacks
-from keras_nasnet.search.progress import SearchProgress, console, reason_of, score_text
-from keras_nasnet.search.report import Row, write_report
+from keras_nasnet.search.progress import SearchProgress, console, score_text
+from keras_nasnet.search.record import SearchRecord
+from keras_nasnet.search.report import Row
 from keras_nasnet.search.searchers import Searcher
 from keras_nasnet.search.space import SearchSpace
 from keras_nasnet.search.workers import LOOPBACK, MAX_WORKERS, workers
 from keras_nasnet.training.callback import MODEL
 from keras_nasnet.training.job import Job
-from keras_nasnet.training.log import read_rows, write_rows
 from keras_nasnet.training.recipes import Recipe, recipe
 
 HELD_OUT_SHARE = 0.1  # 5,000 of CIFAR-10's 50,000 images, appendix A
-TRIALS, BEST, FINALISTS = "trials.csv", "best.json", "finalists.csv"
-ERROR = "error.txt"  # in the folder of a trial that failed
-REPORTING = 0.03  # the greatest share of a search's time that goes into its report
-LONGER = 5  # times the epochs of a trial, by default, for finalists
+LONGER = 5  # times the epochs of a trial, for finalists by default
 
 
 class _TakenOverError(keras_tuner.errors.FatalError, FolderInUseError):
-    """Another process has a trial's folder: no failure of the trial, so the search ends."""
+    """Another process has a trial's folder: the trial did not fail, but the search ends."""
 
 
 class NASNetTuner(WholeTuner):
     """Searches for the cells of a NASNet.
 
-    Each trial is a child: a small network of the cells to be tried, trained by a recipe in a
-    process of its own; its run folder is the trial's. `trials.csv` lists all that have ended,
+    Each trial trains a child, a small network of the cells to be tried, by a recipe in a process of
+    its own; its run folder is the trial's. `trials.csv` lists all trials that have ended,
     `best.json` is the genotype of the best, `report.html` shows the search, and the folder of a
-    trial that failed has an `error.txt`. A search that was stopped or killed goes on when the same
-    tuner is made and `search` is called again, in the middle of the child. The folder is locked
-    while it searches, see `keras_nasnet.lock.locked`.
+    trial that failed has an `error.txt`. To continue a search that was stopped or killed, make the
+    same tuner and call `search` again: it goes on in the middle of the child. The folder is locked
+    during the search, see `keras_nasnet.lock.locked`.
 
-    Under TensorFlow on CPUs a trial's reward follows from its cells, the seed and the number of
-    threads, not from what was trained before it or in which worker. Another number of threads, and
-    workers share the cores, adds in another order: the same cells get another reward.
+    Under TensorFlow on CPUs a trial's reward depends on its cells, the seed and the number of
+    threads, not on the trials before it or on which worker trains it. Workers share the cores, and
+    with fewer threads sums are taken in another order: the same cells get another reward.
 
     A subclass may override `run_trial(trial, ...)` and return a float; `search` then needs no data.
 
@@ -67,18 +59,18 @@ class NASNetTuner(WholeTuner):
         space: `SearchSpace`; the paper's by default.
         searcher: a key of `SEARCHERS`, default `"controller"`, or a `Searcher` of the space.
         max_trials, max_seconds: as in `SearcherOracle`.
-        objective: as in `SearcherOracle`. Default `"val_accuracy"`, which is what the trials here
-            report: the greatest of an epoch on a tenth of the training images.
+        objective: as in `SearcherOracle`. Default `"val_accuracy"`, which the trials here report:
+            that of the best epoch, on a tenth of the training images.
         num_cells: int from 1 to 1,000, normal cells in each of a child's three stages. Default 2.
-        filters: int >= 1, of a child's first stage. Default 32.
+        filters: int from 1 to 100,000, of a child's first stage. Default 32.
         recipe: `Recipe`; `"search-child"` by default.
         size: `(height, width)` of the children's images. Default 32 x 32.
-        directory, project_name: of the folder that holds the search. Default `"./nasnet_search"`.
-        overwrite: bool, default False. Whether a search that is there is deleted, not gone on with.
+        directory, project_name: of the folder of the search. Default `"./nasnet_search"`.
+        overwrite: bool, default False. Whether to delete an existing search and begin anew.
         seed: int, default 0, of the searcher, the split of the data and the children.
 
     Raises:
-        ValueError: if an argument is out of range, or the search that is there has other settings.
+        ValueError: if an argument is out of range, or the existing search has other settings.
         FolderInUseError: if another process searches there.
 
     Reference:
@@ -95,7 +87,7 @@ class NASNetTuner(WholeTuner):
         objective: str | keras_tuner.Objective = "val_accuracy",
         num_cells: int = 2,
         filters: int = 32,
-        recipe: Recipe = recipe("search-child"),  # noqa: B008  of no state
+        recipe: Recipe = recipe("search-child"),  # noqa: B008  immutable
         size: Size = (32, 32),
         directory: str | Path | None = None,
         project_name: str = "nasnet_search",
@@ -113,10 +105,9 @@ class NASNetTuner(WholeTuner):
         self.size = check_size(size, MIN_INPUT_SIZE, MAX_INPUT_SIZE)
         self.seed = seed
         self._children = Children()
-        self.child_config(self.space.decode([0] * len(self.space)))  # so that mistakes are told now
+        self.child_config(self.space.decode([0] * len(self.space)))  # a mistake is an error now
         self._progress: SearchProgress | None = None
-        self._rows: list[Row] = []  # of trials.csv
-        self._next_report = 0.0
+        self._record = SearchRecord(self)
         oracle = SearcherOracle(
             searcher, objective, max_trials, max_seconds, ended=self._trial_ended
         )
@@ -124,9 +115,9 @@ class NASNetTuner(WholeTuner):
         self._lock: FolderLock | None = None
         if not self.is_worker:
             with locked(Path(directory or ".") / project_name):
-                pass  # nobody is searching there
+                pass  # no other process searches there
         super().__init__(oracle, None, directory, project_name, overwrite)
-        self.save()  # keras-tuner goes on with a search from the first such file on
+        self.save()  # without this file keras-tuner does not continue a search
 
     def child_config(self, genotype: Genotype) -> NASNetConfig:
         """The network that a genotype is tried in."""
@@ -154,29 +145,28 @@ class NASNetTuner(WholeTuner):
         """Runs trials until a limit is reached.
 
         Args:
-            data: str, as in `keras_nasnet.data.open_data`. Its validation images are not looked
-                at. Images that cannot be decoded are left out, and logged when a search begins.
-            num_workers: int from 1 to 1,024, default 1: how many trials run at once. More are
-                processes of keras-tuner's chief and workers; each has its share of the cores.
-            address: str, that the chief listens on. Default `"127.0.0.1"`. What listens has no
-                authentication.
+            data: str, as in `keras_nasnet.data.open_data`. Its validation images are not used.
+                Images that cannot be decoded are left out, and logged when a search begins.
+            num_workers: int from 1 to 1,024, default 1: how many trials run at once. More than one
+                are processes, keras-tuner's chief and workers, which share the cores.
+            address: str, default `"127.0.0.1"`. Where the chief listens, without authentication.
             arguments: for a `run_trial` of a subclass.
 
         Raises:
             ValueError: if `num_workers` is out of range.
-            FolderInUseError: if another process searches there, or has taken the search over.
-            RuntimeError: if workers die before they begin a trial.
+            FolderInUseError: if another process searches there, or has taken over the search.
+            RuntimeError: if workers die before they start a trial.
         """
         check_integers(1, MAX_WORKERS, num_workers=num_workers)
         if data is not None:
             arguments["data"] = data
-        if self.is_worker:  # of a chief elsewhere
+        if self.is_worker:  # the chief is elsewhere
             self._search(arguments)
             return
         is_parallel = num_workers > 1 or address != LOOPBACK
         with locked(Path(self.project_dir)) as lock:
-            self.reload()  # another process may have gone on with it
-            self._rows = []
+            self.reload()  # another process may have continued it
+            self._record.rows.clear()
             is_ours = type(self).run_trial is NASNetTuner.run_trial
             if is_ours and data is not None and not self.oracle.trials:
                 inspect_data(data, HELD_OUT_SHARE, self.seed, self.size)
@@ -190,19 +180,16 @@ class NASNetTuner(WholeTuner):
             finally:
                 self._progress = self._lock = None
                 lock.check()
-                self._write_trials(with_report=True)
+                self._record.write()
 
     def work(self, name: str, arguments: dict[str, Any]) -> None:
-        """Searches as a worker of this name, whose chief is where keras-tuner's variables say."""
+        """Searches as a worker of this name, for the chief that keras-tuner's variables name."""
         self.become_worker(name)
         self._search(arguments)
 
     def _search(self, arguments: dict[str, Any]) -> None:
-        try:
-            with without_tracebacks():  # they go to files
-                super().search(**arguments)
-        finally:
-            self._children.close()
+        with closing(self._children), without_tracebacks():  # those go to files
+            super().search(**arguments)
 
     def run_trial(self, trial: Trial, data: str) -> float:
         folder = self.get_trial_dir(trial.trial_id)
@@ -221,15 +208,15 @@ class NASNetTuner(WholeTuner):
         return self._children.train(job, HELD_OUT_SHARE, Path(folder))
 
     def train_finalists(self, data: str, count: int, epochs: int | None = None) -> list[Genotype]:
-        """Trains the cells of the best trials from scratch again, longer, and ranks them anew.
+        """Trains the cells of the best trials again, from scratch and longer, and ranks them.
 
-        `finalists.csv` lists them, and `best.json` is the first of them from then on. Those that
-        have been trained so long are not trained again.
+        `finalists.csv` lists them, and `best.json` then holds the best of them. Those that have
+        been trained for so many epochs are not trained again.
 
         Args:
             data: as for `search`.
             count: int >= 1; 250 in the paper.
-            epochs: int >= 1. Default five times those of a trial.
+            epochs: int >= 1, five times those of a trial by default.
 
         Returns:
             Genotypes, the best first.
@@ -245,14 +232,14 @@ class NASNetTuner(WholeTuner):
         check_integers(1, count=count, epochs=epochs)
         trials = [t for t in self.oracle.get_best_trials(count) if t.score is not None]
         if not trials:
-            raise ValueError("no trial has succeeded, there are no finalists")
+            raise ValueError("no trial has succeeded, so there are no finalists")
         with locked(Path(self.project_dir)):
             return self._train_finalists(trials, data, epochs)
 
     def _train_finalists(self, trials: list[Trial], data: str, epochs: int) -> list[Genotype]:
         longer = replace(self.recipe, epochs=epochs)
         rows: list[Row] = []
-        try:
+        with closing(self._children):
             for trial in trials:
                 folder = Path(self.project_dir) / "finalists" / f"{trial.trial_id}_{epochs}"
                 score = self._train(self.genotype(trial), longer, data, folder)
@@ -261,59 +248,15 @@ class NASNetTuner(WholeTuner):
                     f"{score_text(trial.score)}, after {epochs} epochs {score_text(score)}"
                 )
                 rows.append({"trial": trial.trial_id, "reward": trial.score, "longer": score})
-        finally:
-            self._children.close()
         rows.sort(key=lambda row: -row["longer"])
-        write_rows(Path(self.project_dir) / FINALISTS, rows)
-        self._write_trials(with_report=True)
+        self._record.write_finalists(rows)
         return [self.genotype(self.oracle.trials[row["trial"]]) for row in rows]
 
     def _trial_ended(self, trial: Trial) -> None:
-        """In the process that holds the oracle, for each trial."""
-        if trial.message:
-            replace_text(Path(self.get_trial_dir(trial.trial_id)) / ERROR, trial.message)
-        self._write_trials(with_report=time.monotonic() >= self._next_report)
+        """Called for each trial, in the process that holds the oracle."""
+        self._record.trial_ended(trial)
         if self._progress is not None:
-            self._progress.ended(trial, self._size_of(trial)["parameters"])
-
-    def _write_trials(self, with_report: bool) -> None:
-        """`trials.csv`, every candidate, `best.json`, the cells of the best, and the report."""
-        folder, oracle = Path(self.project_dir), self.oracle
-        for trial_id in oracle.end_order[len(self._rows) :]:
-            self._rows.append(self._row(oracle.trials[trial_id]))
-        if not self._rows:
-            return
-        write_rows(folder / TRIALS, self._rows)
-        finalists = self._finalists()
-        leader = finalists[0]["trial"] if finalists else oracle.get_best_trials(1)[0].trial_id
-        best = oracle.trials[leader]
-        if best.score is not None:
-            replace_text(folder / BEST, self.genotype(best).to_json())
-        if with_report:
-            begin = time.monotonic()
-            write_report(folder, self._rows, finalists, oracle.searcher)
-            end = time.monotonic()
-            self._next_report = end + (end - begin) / REPORTING
-
-    def _finalists(self) -> list[Row]:
-        """Rows of `finalists.csv`, the best first."""
-        path = Path(self.project_dir) / FINALISTS
-        rows = read_rows(path) if path.exists() else []
-        return [row | {key: float(row[key]) for key in ("reward", "longer")} for row in rows]
-
-    def _row(self, trial: Trial) -> Row:
-        return {
-            "trial": trial.trial_id,
-            "status": trial.status,
-            "reward": trial.score,
-            "seconds": self.oracle.trial_seconds.get(trial.trial_id),
-            **self._size_of(trial),
-            "genotype": json.dumps(self.genotype(trial).to_dict()),
-            "message": reason_of(trial.message or ""),
-        }
-
-    def _size_of(self, trial: Trial) -> dict[str, int]:
-        return _size_of(self.child_config(self.genotype(trial)), self.size)
+            self._progress.ended(trial, self._record.size_of(trial)["parameters"])
 
     def get_best_genotypes(self, num_trials: int = 1) -> list[Genotype]:
         """The cells of the best trials, the best first."""
@@ -324,10 +267,10 @@ class NASNetTuner(WholeTuner):
         return keras.saving.load_model(Path(self.get_trial_dir(trial.trial_id)) / MODEL)
 
     def results_summary(self, num_trials: int = 10) -> None:
-        """Prints the best trials, with the size of their children."""
+        """Prints the best trials and the size of their children."""
         table = Table("trial", self.oracle.objective.name, "parameters", "multiply-adds")
         for trial in self.oracle.get_best_trials(num_trials):
-            size = (f"{count:,}" for count in self._size_of(trial).values())
+            size = (f"{count:,}" for count in self._record.size_of(trial).values())
             table.add_row(trial.trial_id, score_text(trial.score), *size)
         console.print(table)
 
@@ -349,12 +292,3 @@ class NASNetTuner(WholeTuner):
                     f"{name}: the search in {self.project_dir} has {state.get(name)}, got "
                     f"{mine[name]}; name another folder or pass overwrite=True"
                 )
-
-
-@cache
-def _size_of(config: NASNetConfig, size: Size) -> dict[str, int]:
-    rows = summarize(config, size)
-    return {
-        "parameters": sum(row.params for row in rows),
-        "mult_adds": sum(row.mult_adds for row in rows),
-    }

@@ -19,7 +19,7 @@ from support.searches import SMALL, SPACE, at_once, course, tuner
 from keras_nasnet import Genotype
 from keras_nasnet.lock import HOLDER, FolderInUseError
 from keras_nasnet.search import NASNetTuner
-from keras_nasnet.search.tuner import BEST, ERROR, FINALISTS, TRIALS
+from keras_nasnet.search.record import BEST, ERROR, FINALISTS, TRIALS
 from keras_nasnet.search.workers import CAN_PIN, THREADS
 from keras_nasnet.training.callback import LOG
 from keras_nasnet.training.log import read_log, read_rows

@@ -1,0 +1,100 @@
+"""What a search writes beside keras-tuner's files: tables, the best cells, a report."""
+
+import json
+import time
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_tuner.engine.trial import Trial
+
+from keras_nasnet.atomic import replace_text
+from keras_nasnet.cells.config import NASNetConfig
+from keras_nasnet.cells.summary import summarize
+from keras_nasnet.data.image import Size
+from keras_nasnet.search.progress import reason_of
+from keras_nasnet.search.report import Row, write_report
+from keras_nasnet.training.log import read_rows, write_rows
+
+if TYPE_CHECKING:
+    from keras_nasnet.search.tuner import NASNetTuner
+
+TRIALS, BEST, FINALISTS = "trials.csv", "best.json", "finalists.csv"
+ERROR = "error.txt"  # in the folder of a trial that failed
+REPORTING = 0.03  # the greatest share of a search's time that goes into its report
+
+
+class SearchRecord:
+    """Writes `trials.csv`, `best.json`, `finalists.csv`, `report.html` and the trials' `error.txt`.
+
+    Args:
+        tuner: `NASNetTuner`, in the process that holds its oracle.
+
+    Attributes:
+        rows: list of dict, those of `trials.csv`, in the order the trials ended.
+    """
+
+    def __init__(self, tuner: "NASNetTuner") -> None:
+        self.tuner = tuner
+        self.rows: list[Row] = []
+        self._next_report = 0.0
+
+    def trial_ended(self, trial: Trial) -> None:
+        """Writes what a trial adds; the report only as often as its time allows."""
+        if trial.message:
+            replace_text(Path(self.tuner.get_trial_dir(trial.trial_id)) / ERROR, trial.message)
+        self.write(with_report=time.monotonic() >= self._next_report)
+
+    def write(self, with_report: bool = True) -> None:
+        """Writes the table of trials, the best cells and the report; nothing without trials."""
+        folder, oracle = Path(self.tuner.project_dir), self.tuner.oracle
+        for trial_id in oracle.end_order[len(self.rows) :]:
+            self.rows.append(self._row(oracle.trials[trial_id]))
+        if not self.rows:
+            return
+        write_rows(folder / TRIALS, self.rows)
+        finalists = self._finalists()
+        leader = finalists[0]["trial"] if finalists else oracle.get_best_trials(1)[0].trial_id
+        best = oracle.trials[leader]
+        if best.score is not None:
+            replace_text(folder / BEST, self.tuner.genotype(best).to_json())
+        if with_report:
+            begin = time.monotonic()
+            write_report(folder, self.rows, finalists, oracle.searcher)
+            end = time.monotonic()
+            self._next_report = end + (end - begin) / REPORTING
+
+    def write_finalists(self, rows: list[Row]) -> None:
+        """Writes the table of finalists, the best first, and what follows from it."""
+        write_rows(Path(self.tuner.project_dir) / FINALISTS, rows)
+        self.write()
+
+    def _finalists(self) -> list[Row]:
+        """Rows of `finalists.csv`, the best first."""
+        path = Path(self.tuner.project_dir) / FINALISTS
+        rows = read_rows(path) if path.exists() else []
+        return [row | {key: float(row[key]) for key in ("reward", "longer")} for row in rows]
+
+    def _row(self, trial: Trial) -> Row:
+        return {
+            "trial": trial.trial_id,
+            "status": trial.status,
+            "reward": trial.score,
+            "seconds": self.tuner.oracle.trial_seconds.get(trial.trial_id),
+            **self.size_of(trial),
+            "genotype": json.dumps(self.tuner.genotype(trial).to_dict()),
+            "message": reason_of(trial.message or ""),
+        }
+
+    def size_of(self, trial: Trial) -> dict[str, int]:
+        """Parameters and multiply-adds of a trial's child."""
+        return _size_of(self.tuner.child_config(self.tuner.genotype(trial)), self.tuner.size)
+
+
+@cache
+def _size_of(config: NASNetConfig, size: Size) -> dict[str, int]:
+    rows = summarize(config, size)
+    return {
+        "parameters": sum(row.params for row in rows),
+        "mult_adds": sum(row.mult_adds for row in rows),
+    }
