@@ -4,8 +4,8 @@ from typing import Unpack
 
 from keras_nasnet.cells.catalog import MODELS
 from keras_nasnet.cells.config import NASNetConfig
+from keras_nasnet.factory import ImageShape, Options, Pooling, Weights, builds_model
 from keras_nasnet.tensor import Activation, Tensor
-from keras_nasnet.zoo import ImageShape, Options, Pooling, Weights, builds_model
 
 
 @builds_model

@@ -20,6 +20,7 @@ from support.networks import (
 
 import keras_nasnet
 from keras_nasnet import NASNET_A, zoo
+from keras_nasnet.factory import Options
 from keras_nasnet.layers.variable import skip_initialization
 
 every_backend = pytest.mark.every_backend
@@ -203,7 +204,7 @@ def test_every_option_reaches_the_network():
         "pool_padding": "zeros",
         "batch_norm_momentum": 0.8,
     }
-    assert list(options) == [*zoo.Options.__annotations__]
+    assert list(options) == [*Options.__annotations__]
     model = one_block(**options)
     cell = model.get_layer("cell_00").get_config()
     drop_path = cell["drop_path"]["config"]

@@ -15,6 +15,7 @@ from keras_nasnet.cells.catalog import MODELS
 from keras_nasnet.data.batches import Batches, Normalization, measure
 from keras_nasnet.data.source import Source
 from keras_nasnet.device import data_parallel
+from keras_nasnet.factory import build_model
 from keras_nasnet.layers.network import CLASSIFIER, TRAINING_STEP, unfreeze
 from keras_nasnet.lock import FolderLock, locked
 from keras_nasnet.training.callback import (
@@ -29,7 +30,6 @@ from keras_nasnet.training.checkpoint import load_checkpoint
 from keras_nasnet.training.job import CONFIG, Job, read_config
 from keras_nasnet.training.log import Log
 from keras_nasnet.training.recipes import Recipe
-from keras_nasnet.zoo import build_model
 
 
 def train(

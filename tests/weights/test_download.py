@@ -10,7 +10,7 @@ from support.downloads import fetch_at_once, kill_downloads, serve
 from support.networks import assert_same_weights, randomize, weights_of
 
 import keras_nasnet
-from keras_nasnet import zoo
+from keras_nasnet import factory, zoo
 from keras_nasnet.cells.catalog import NASNET_A, network_of
 from keras_nasnet.weights import download
 from keras_nasnet.weights.manifest import PUBLISHED, PublishedFile
@@ -102,7 +102,7 @@ def test_imagenet_weights_come_from_the_server(cache, tmp_path, monkeypatch, cla
     hashed = hashlib.md5(content).hexdigest()
     for key in (True, False):
         file = PublishedFile("served.h5", "file.h5", hashed)
-        monkeypatch.setitem(zoo.PUBLISHED, ("NASNetMobile", key), file)
+        monkeypatch.setitem(factory.PUBLISHED, ("NASNetMobile", key), file)
     small = network_of(NASNET_A, num_cells=4, penultimate_filters=96, classes=10, input_size=32)
     monkeypatch.setitem(zoo.MODELS, "NASNetMobile", small)
     with serve(content) as server:
