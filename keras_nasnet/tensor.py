@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 Tensor: TypeAlias = Any  # of the backend that Keras runs on, its symbolic ones among them
+Size: TypeAlias = tuple[int, int]  # height and width
 Shape: TypeAlias = tuple[int | None, ...]  # None is a size that is not known yet
 MapShape: TypeAlias = tuple[int | None, int | None, int | None, int]  # of maps, channels last
 Activation: TypeAlias = str | Callable[[Tensor], Tensor] | None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal, Protocol
 
-Size = tuple[int, int]
+from keras_nasnet.tensor import Size
 
 
 def strided_size(size: Size, strides: Size) -> Size:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from keras_nasnet.cells.config import MAX_INPUT_SIZE, MIN_INPUT_SIZE, NASNetConfig
 from keras_nasnet.cells.layout import CellLayout
-from keras_nasnet.cells.operation import Size, operation_steps, strided_size
+from keras_nasnet.cells.operation import operation_steps, strided_size
 from keras_nasnet.cells.plan import plan
 from keras_nasnet.check import check_size
+from keras_nasnet.tensor import Size
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ import numpy as np
 from keras import layers
 
 from keras_nasnet.data.augmentation_name import check_augmentation
-from keras_nasnet.data.image import Box, Size
+from keras_nasnet.data.image import Box
+from keras_nasnet.tensor import Size
 
 VALUE_RANGE = (0, 255)
 MIXTURES = {"mixup": layers.MixUp, "cutmix": layers.CutMix}  # which mix the labels too

@@ -10,11 +10,10 @@ import keras
 import numpy as np
 
 from keras_nasnet.data.augmentation import MIXTURES, Augmentation, resized_crop
-from keras_nasnet.data.image import Size
 from keras_nasnet.data.imagenet import preprocess_input
 from keras_nasnet.data.source import Source
 from keras_nasnet.optional import import_optional
-from keras_nasnet.tensor import Tensor
+from keras_nasnet.tensor import Size, Tensor
 
 Normalization: TypeAlias = Sequence[Sequence[float]]  # means and deviations of the channels
 

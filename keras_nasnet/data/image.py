@@ -8,7 +8,8 @@ from typing import IO, TypeAlias
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-Size: TypeAlias = tuple[int, int]  # height and width
+from keras_nasnet.tensor import Size
+
 Box: TypeAlias = tuple[float, float, float, float]  # left, top, right and bottom, in pixels
 Crop: TypeAlias = Callable[[int, int], Box]  # of width and height
 Picture: TypeAlias = str | PathLike[str] | IO[bytes] | np.ndarray

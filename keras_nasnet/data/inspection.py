@@ -12,8 +12,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from keras_nasnet.data.image import Size
 from keras_nasnet.data.source import Source
+from keras_nasnet.tensor import Size
 
 CHUNK = 64  # images that a thread reads at a time
 TAIL_BYTES = 4096  # of a file, which tell nearly all of one size apart

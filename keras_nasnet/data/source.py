@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from keras_nasnet.data.folder import ImageFolders
-from keras_nasnet.data.image import Crop, Picture, Size, UnreadableImageError, load_image
+from keras_nasnet.data.image import Crop, Picture, UnreadableImageError, load_image
 from keras_nasnet.optional import import_optional
+from keras_nasnet.tensor import Size
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,11 @@ from keras_nasnet.cells.catalog import MODELS
 from keras_nasnet.cells.config import MAX_INPUT_SIZE
 from keras_nasnet.check import check_size
 from keras_nasnet.data.batches import Normalization, normalize
-from keras_nasnet.data.image import Picture, Size, UnreadableImageError, load_image
+from keras_nasnet.data.image import Picture, UnreadableImageError, load_image
 from keras_nasnet.data.imagenet import imagenet_classes
 from keras_nasnet.factory import Weights, build_model
 from keras_nasnet.layers.network import CLASSIFIER
+from keras_nasnet.tensor import Size
 from keras_nasnet.training.callback import MODEL
 from keras_nasnet.training.job import CONFIG, is_run_file, read_config
 from keras_nasnet.weights.containers.archive import check_model

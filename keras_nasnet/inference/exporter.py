@@ -17,14 +17,13 @@ import numpy as np
 from keras_nasnet.atomic import check_place, replace_file, replace_folder
 from keras_nasnet.check import check_integers, check_member
 from keras_nasnet.data.batches import Normalization, normalize
-from keras_nasnet.data.image import Size
 from keras_nasnet.inference.classifier import Classifier
 from keras_nasnet.inference.formats import FORMATS, Format
 from keras_nasnet.inference.formats.servable import Servable
 from keras_nasnet.layers.fusion import PRECISIONS as FUSED_PRECISIONS
 from keras_nasnet.layers.fusion import fuse as fuse_model
 from keras_nasnet.optional import import_optional
-from keras_nasnet.tensor import Tensor
+from keras_nasnet.tensor import Size, Tensor
 
 NUM_CHECKED = 2  # images
 # Greatest difference to the model, as a share of the range of its probabilities.

@@ -7,8 +7,7 @@ from typing import Literal, TypeAlias
 import keras
 from keras import ops
 
-from keras_nasnet.cells.operation import Size
-from keras_nasnet.tensor import MapShape, Tensor
+from keras_nasnet.tensor import MapShape, Size, Tensor
 
 Padding: TypeAlias = Literal["same", "valid"]
 

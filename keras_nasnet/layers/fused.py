@@ -15,7 +15,6 @@ from keras_nasnet.cells.operation import (
     ConvolutionStep,
     FactorizedReductionStep,
     PoolStep,
-    Size,
     operation_steps,
 )
 from keras_nasnet.layers.cell import Cell
@@ -25,7 +24,7 @@ from keras_nasnet.layers.operation import Operation
 from keras_nasnet.layers.pyramid import FeatureModel
 from keras_nasnet.layers.unit import ConvolutionUnit, FactorizedReduction
 from keras_nasnet.layers.variable import UnscopedVariables
-from keras_nasnet.tensor import VARIABLE_BYTES, MapShape, Shape, Tensor
+from keras_nasnet.tensor import VARIABLE_BYTES, MapShape, Shape, Size, Tensor
 
 
 def fold(unit: ConvolutionUnit | FactorizedReduction) -> dict[str, npt.NDArray[np.float64]]:

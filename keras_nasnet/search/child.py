@@ -13,8 +13,8 @@ from keras_nasnet.lock import locked
 from keras_nasnet.optional import import_optional
 
 if TYPE_CHECKING:
-    from keras_nasnet.data.image import Size
     from keras_nasnet.data.source import Source
+    from keras_nasnet.tensor import Size
     from keras_nasnet.training.job import Job
 
 log = logging.getLogger(__name__)

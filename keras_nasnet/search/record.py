@@ -11,9 +11,9 @@ from keras_tuner.engine.trial import Trial
 from keras_nasnet.atomic import replace_text
 from keras_nasnet.cells.config import NASNetConfig
 from keras_nasnet.cells.summary import summarize
-from keras_nasnet.data.image import Size
 from keras_nasnet.search.progress import reason_of
 from keras_nasnet.search.report import Row, write_report
+from keras_nasnet.tensor import Size
 from keras_nasnet.training.log import read_rows, write_rows
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from keras_nasnet.cells.config import MAX_FILTERS, MAX_INPUT_SIZE, MIN_INPUT_SIZ
 from keras_nasnet.cells.genotype import Genotype
 from keras_nasnet.cells.layout import output_width
 from keras_nasnet.check import check_integers, check_member, check_size
-from keras_nasnet.data.image import Size
 from keras_nasnet.lock import FolderInUseError, FolderLock, locked
 from keras_nasnet.search import SEARCHERS
 from keras_nasnet.search.child import Children, inspect_data
@@ -27,6 +26,7 @@ from keras_nasnet.search.report import Row
 from keras_nasnet.search.searchers import Searcher
 from keras_nasnet.search.space import SearchSpace
 from keras_nasnet.search.workers import LOOPBACK, MAX_WORKERS, workers
+from keras_nasnet.tensor import Size
 from keras_nasnet.training.callback import MODEL
 from keras_nasnet.training.job import Job
 from keras_nasnet.training.recipes import Recipe, recipe

@@ -2,9 +2,8 @@
 
 from types import ModuleType
 
-from keras_nasnet.cells.operation import Size
 from keras_nasnet.data.image import MAX_PIXELS
-from keras_nasnet.tensor import Tensor
+from keras_nasnet.tensor import Size, Tensor
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 PNG_SIZE = 16, 8  # where width and height are
