@@ -21,17 +21,15 @@ import keras_nasnet
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support.attempt import attempt
-from support.layouts import (
+from support.networks import images, randomize, relative_difference, weights_of
+from support.slim import (
     SlimNetwork,
     random_arrays,
     slim_from_torch,
-    timm_network,
-    torch_from_applications,
-    torch_logits,
     with_training_state,
     write_checkpoint,
 )
-from support.networks import images, randomize, relative_difference, weights_of
+from support.torch_networks import timm_network, torch_from_applications, torch_logits
 from support.weight_files import (
     damaged_files,
     write_layout,

@@ -10,6 +10,7 @@ import pickle
 import struct
 import sys
 import time
+import tracemalloc
 import zipfile
 import zlib
 from pathlib import Path
@@ -22,6 +23,7 @@ from support.mutation import masked_crc32c
 
 GROWN_BYTES = 6 << 30
 PART_BYTES = 1 << 24
+MIB = 1 << 20
 
 
 def grown_archive(path: Path, size: int = GROWN_BYTES) -> Path:
@@ -167,6 +169,27 @@ def grown_index(path: Path) -> Path:
 def header(shards=1) -> bytes:
     """A `BundleHeaderProto`."""
     return b"\x08" + _varint(shards) + b"\x1a\x02\x08\x01"
+
+
+def rewrite(path, source, change, kind=zipfile.ZIP_STORED):
+    """A copy of an archive with other members, from a dictionary of them."""
+    with zipfile.ZipFile(source) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    change(members)
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def traced_mib(action):
+    """The most memory that Python had during an action."""
+    tracemalloc.start()
+    try:
+        action()
+        return tracemalloc.get_traced_memory()[1] / MIB
+    finally:
+        tracemalloc.stop()
 
 
 def _sized(data: bytes) -> bytes:

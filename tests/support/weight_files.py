@@ -9,8 +9,8 @@ import pytest
 from safetensors.numpy import save_file as save_numpy
 
 import keras_nasnet
-from support.layouts import write_checkpoint
 from support.networks import assert_same_weights, weights_of
+from support.slim import write_checkpoint
 
 
 def write_legacy(model, path, group=None):

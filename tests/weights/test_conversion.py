@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.command import run
-from support.layouts import SlimNetwork, random_arrays, with_training_state, write_checkpoint
 from support.networks import assert_same_weights, one_block, randomize, tiny, weights_of
 from support.pictures import encoded
+from support.slim import SlimNetwork, random_arrays, with_training_state, write_checkpoint
 
 import keras_nasnet
 from keras_nasnet.cells.catalog import MODELS

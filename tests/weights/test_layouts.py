@@ -9,16 +9,6 @@ import pytest
 from safetensors import safe_open
 from support.applications import applications_nasnet, like_applications
 from support.attempt import attempt
-from support.layouts import (
-    SlimNetwork,
-    random_arrays,
-    slim_from_torch,
-    timm_network,
-    torch_from_applications,
-    torch_logits,
-    with_training_state,
-    write_checkpoint,
-)
 from support.networks import (
     assert_same_weights,
     images,
@@ -28,6 +18,14 @@ from support.networks import (
     tiny,
     weights_of,
 )
+from support.slim import (
+    SlimNetwork,
+    random_arrays,
+    slim_from_torch,
+    with_training_state,
+    write_checkpoint,
+)
+from support.torch_networks import timm_network, torch_from_applications, torch_logits
 from support.weight_files import damaged_files, refused, write_legacy
 
 import keras_nasnet
