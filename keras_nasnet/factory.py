@@ -45,7 +45,7 @@ class Options(BuildOptions, total=False):
 
 
 def builds_model(config_of: Callable[Arguments, NASNetConfig]) -> Callable[Arguments, keras.Model]:
-    """Decorates a function that returns a config: the factory takes its arguments, returns a model.
+    """Turns what returns a config into a factory: the same arguments, but it returns the model.
 
     An unknown argument is a `TypeError` with the factory's name and the nearest known argument.
     """

@@ -1,6 +1,6 @@
 """Weight files made to harm: small ones that grow, that are walked for ever, that run code.
 
-python benchmarks/hostile_files.py PATH    # what loading one costs, in a process of its own
+python tests/support/hostile_files.py PATH    # what loading one costs, in a process of its own
 """
 
 import io
