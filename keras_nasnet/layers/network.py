@@ -74,71 +74,19 @@ def build(
             out of range.
     """
     _check_parameters(config, include_top, classes, image.shape[-1])
-    batch_norm: dict[str, Any] = {
-        "batch_norm_momentum": config.batch_norm_momentum,
-        "batch_norm_epsilon": config.batch_norm_epsilon,
-    }
+    classes = classes or config.classes
     head = None
     if auxiliary:
+        weight = AUXILIARY_WEIGHT if auxiliary is True else auxiliary
         head = AuxiliaryHead(
-            classes or config.classes,
-            classifier_activation,
-            AUXILIARY_WEIGHT if auxiliary is True else auxiliary,
-            name=AUXILIARY,
-            **batch_norm,
+            classes, classifier_activation, weight, name=AUXILIARY, **_batch_norm(config)
         )
-    imagenet = config.stem == "imagenet"
-    stem = ConvolutionUnit(
-        config.stem_filters,
-        3,
-        strides=2 if imagenet else 1,
-        padding="valid" if imagenet else "same",
-        relu=False,
-        name=STEM,
-        **batch_norm,
+    x, head_inputs = _cells(
+        config, image, (drop_path_rate, drop_path_steps, drop_path_schedule), remat
     )
-    states = [stem(image)]
-    step = TrainingStep(name=TRAINING_STEP)(image) if drop_path_rate else None
-    head_inputs = None
-    for placement in plan(config):
-        layout = placement.layout
-        drop_path = None
-        if drop_path_rate:
-            drop_path = ScheduledDropPath(
-                drop_path_rate, placement.depth_ratio, drop_path_steps, drop_path_schedule
-            )
-        cell = Cell(
-            layout.spec,
-            layout.filters,
-            layout.strides,
-            layout.previous_strides,
-            pool_padding=config.pool_padding,
-            drop_path=drop_path,
-            remat=remat,
-            name=placement.name,
-            **batch_norm,
-        )
-        inputs = states[placement.current]
-        if placement.previous is not None:
-            inputs = [inputs, states[placement.previous]]
-        if placement.name == "reduction_cell_1":
-            head_inputs = states[placement.current]
-        states.append(cell(inputs, step=step) if drop_path else cell(inputs))
-
-    x = layers.Activation("relu", name="relu")(states[-1])
+    x = layers.Activation("relu", name="relu")(x)
     if include_top:
-        x = layers.GlobalAveragePooling2D(data_format="channels_last", name="average_pool")(x)
-        if dropout_rate:
-            # Under PyTorch Keras draws from the layer's own generator, whose state is saved with
-            # the model, only if there is a noise shape.
-            x = layers.Dropout(dropout_rate, (None, None), name="dropout")(x)
-        # In float32 under mixed precision too: a softmax in half precision loses the tail.
-        x = layers.Dense(
-            classes or config.classes,
-            activation=classifier_activation,
-            dtype="float32",
-            name=CLASSIFIER,
-        )(x)
+        x = _top(x, classes, classifier_activation, dropout_rate)
     elif pooling == "avg":
         x = layers.GlobalAveragePooling2D(data_format="channels_last", name="average_pool")(x)
     elif pooling == "max":
@@ -148,6 +96,68 @@ def build(
     if not head:
         return FeatureModel(sources, x, name=name)
     return AuxiliaryModel(sources, [x, head(head_inputs)], name=name)
+
+
+def _batch_norm(config: NASNetConfig) -> dict[str, Any]:
+    return {
+        "batch_norm_momentum": config.batch_norm_momentum,
+        "batch_norm_epsilon": config.batch_norm_epsilon,
+    }
+
+
+def _cells(
+    config: NASNetConfig, image: Tensor, drop_path: tuple[float, int | None, str], remat: bool
+) -> tuple[Tensor, Tensor]:
+    """The outputs of the last cell and of the one that the auxiliary head reads."""
+    states = [_stem(config)(image)]
+    rate, num_steps, schedule = drop_path
+    step = TrainingStep(name=TRAINING_STEP)(image) if rate else None
+    head_inputs = None
+    for placement in plan(config):
+        layout = placement.layout
+        cell = Cell(
+            layout.spec,
+            layout.filters,
+            layout.strides,
+            layout.previous_strides,
+            pool_padding=config.pool_padding,
+            drop_path=ScheduledDropPath(rate, placement.depth_ratio, num_steps, schedule)
+            if rate
+            else None,
+            remat=remat,
+            name=placement.name,
+            **_batch_norm(config),
+        )
+        inputs = states[placement.current]
+        if placement.previous is not None:
+            inputs = [inputs, states[placement.previous]]
+        if placement.name == "reduction_cell_1":
+            head_inputs = states[placement.current]
+        states.append(cell(inputs, step=step) if rate else cell(inputs))
+    return states[-1], head_inputs
+
+
+def _stem(config: NASNetConfig) -> ConvolutionUnit:
+    imagenet = config.stem == "imagenet"
+    return ConvolutionUnit(
+        config.stem_filters,
+        3,
+        strides=2 if imagenet else 1,
+        padding="valid" if imagenet else "same",
+        relu=False,
+        name=STEM,
+        **_batch_norm(config),
+    )
+
+
+def _top(x: Tensor, classes: int, activation: Activation, dropout_rate: float) -> Tensor:
+    x = layers.GlobalAveragePooling2D(data_format="channels_last", name="average_pool")(x)
+    if dropout_rate:
+        # Under PyTorch Keras draws from the layer's own generator, whose state is saved with the
+        # model, only if there is a noise shape.
+        x = layers.Dropout(dropout_rate, (None, None), name="dropout")(x)
+    # In float32 under mixed precision too: a softmax in half precision loses the tail.
+    return layers.Dense(classes, activation=activation, dtype="float32", name=CLASSIFIER)(x)
 
 
 def _check_parameters(
