@@ -226,7 +226,7 @@ class _Program:
     ) -> int:
         """A convolution unit or a factorized reduction."""
         if step.relu:
-            value = self._value("relu", ops.relu, value)
+            value = self._rectify(value)
         filters = step.output_channels(channels, self.cell.filters)
         function: Callable[..., Tensor]
         shapes: dict[str, tuple[int, ...]] = {"bias": (filters,)}
@@ -253,6 +253,12 @@ class _Program:
         self.weights[unit] = weights
         return self._value(unit, partial(function, **weights), value)
 
+    def _rectify(self, value: int) -> int:
+        # TensorFlow's remapper fuses a ReLU with the sum before it without asking who else reads
+        # the sum, then fails and leaves the whole graph as it was; a maximum it leaves alone.
+        is_sum = value >= 2 and self.functions[value - 2][0] is ops.add
+        return self._value("relu", _maximum_with_zero if is_sum else ops.relu, value)
+
     def _value(self, key: Hashable, function: Callable[..., Tensor], *numbers: int) -> int:
         """The number of the result of a function, computed once for each key and values."""
         computed = key, numbers
@@ -260,6 +266,10 @@ class _Program:
             self.numbers[computed] = 2 + len(self.functions)
             self.functions.append((function, numbers))
         return self.numbers[computed]
+
+
+def _maximum_with_zero(x: Tensor) -> Tensor:
+    return ops.maximum(x, 0)
 
 
 def _concatenate(*values: Tensor) -> Tensor:

@@ -1,12 +1,16 @@
 """Fused models against the models they are made of."""
 
+import os
 import random
+import subprocess
+import sys
 from collections import Counter
 from itertools import pairwise
 
 import keras
 import numpy as np
 import pytest
+from support import TESTS
 from support.networks import (
     assert_same_weights,
     images,
@@ -174,6 +178,30 @@ def test_nothing_of_a_cell_is_computed_twice():
     assert counts["DepthwiseConv2dNative"] == 2 * 5
     assert counts["Conv2D"] == 2 + 2 * 5  # h and p, both of each operation
     assert not any("Norm" in name for name in counts)
+
+
+PREDICT = """
+from support.networks import images, randomize, tiny
+import keras_nasnet
+keras_nasnet.fuse(randomize(tiny())).predict(images(1, 32, 32, 3))
+"""
+
+
+@pytest.mark.slow
+def test_tensorflow_can_optimize_the_graph():
+    """Its remapper fails on the sum of a block that a ReLU and a pool read, and says so."""
+    if keras.config.backend() != "tensorflow":
+        pytest.skip("TensorFlow is not the backend")
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([TESTS, *sys.path]),
+        "TF_CPP_MIN_LOG_LEVEL": "0",
+        "TF_ENABLE_ONEDNN_OPTS": "1",
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", PREDICT], env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert "remapper failed" not in result.stderr
 
 
 @tensorflow
