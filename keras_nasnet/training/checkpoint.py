@@ -36,7 +36,7 @@ def load_checkpoint(model: keras.Model, path: Path) -> tuple[int, list[np.ndarra
     """Loads what `save_checkpoint` wrote into a model compiled in the same way.
 
     Returns:
-        The step, and the values of the metrics' variables, which a model has once it was called.
+        The step, and the values of the metrics' variables, which `fit` resets before an epoch.
 
     Raises:
         ValueError: if the file is damaged or of another model; the model is as it was.

@@ -92,6 +92,20 @@ def test_a_run_of_0_1_at_a_constant_rate_goes_on(tmp_path, interrupt_at, monkeyp
         assert float(row["learning_rate"]) == pytest.approx(0.025 * 8 / 32)
 
 
+def test_a_step_is_traced_once(tmp_path, monkeypatch):
+    if keras.config.backend() != "tensorflow":
+        pytest.skip("TensorFlow is not the backend")
+    traced, train_step = [], keras.Model.train_step
+
+    def counted(self, data):
+        traced.append(data)
+        return train_step(self, data)
+
+    monkeypatch.setattr(keras.Model, "train_step", counted)
+    run_of(job(), tmp_path)
+    assert len(traced) == 1
+
+
 def test_what_a_run_leaves(tmp_path):
     said = []
     run_of(job("search-child", epochs=6), tmp_path / "run", say=said.append)
