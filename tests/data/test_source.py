@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import random
 import subprocess
 import sys
 import zlib
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image, ImageOps
 from support.pictures import RED, encoded, write_folder
 
+from keras_nasnet.data import image as image_module
 from keras_nasnet.data.augmentation import resized_crop
 from keras_nasnet.data.batches import Batches, measure
 from keras_nasnet.data.image import UnreadableImageError, load_image
@@ -39,6 +41,99 @@ def test_every_mode_becomes_rgb(mode, file_format, wanted):
     assert pixels.shape == (8, 12, 3)
     assert pixels.dtype == "uint8"
     np.testing.assert_allclose(pixels[4, 6], wanted, atol=6)
+
+
+def jpeg(**options):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 10, 3), "uint8")
+    mode, size = options.pop("mode", "RGB"), options.pop("size", (40, 30))
+    stream = io.BytesIO()
+    image = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC).convert(mode)
+    image.save(stream, "JPEG", **options)
+    return stream.getvalue()
+
+
+TURNED = Image.Exif()
+TURNED[0x0112] = 6
+
+
+@pytest.mark.parametrize(
+    "options, is_small",
+    [
+        ({}, True),
+        ({"progressive": True}, True),
+        ({"quality": 98, "subsampling": 0, "comment": b"a tree"}, True),
+        ({"restart_marker_blocks": 2, "optimize": True}, True),
+        ({"mode": "L"}, False),
+        ({"mode": "CMYK"}, False),
+        ({"exif": TURNED}, False),
+        ({"icc_profile": b"a profile"}, False),
+        ({"size": (300, 220), "quality": 10}, False),
+    ],
+)
+def test_small_jpegs_are_read_as_pillow_does(tmp_path, monkeypatch, options, is_small):
+    """Whole, resized and cropped, from a file and from memory; and refused for the same reason."""
+    data = jpeg(**options)
+    path = tmp_path / "image.jpg"
+    path.write_bytes(data)
+    with Image.open(path) as file:
+        wanted = np.asarray(ImageOps.exif_transpose(file).convert("RGB"))
+    opened = []
+    pillow = Image.open
+    monkeypatch.setattr(Image, "open", lambda *args: opened.append(args) or pillow(*args))
+    for source in (path, str(path), io.BytesIO(data)):
+        np.testing.assert_array_equal(load_image(source), wanted)
+    assert len(opened) == (0 if is_small else 3)
+    for size in ((30, 40), (40, 40), (38, 80)):
+        for crop in (None, lambda width, height: (3.5, 2, width - 1, height)):
+            np.testing.assert_array_equal(
+                load_image(path, size, crop), load_image(wanted, size, crop)
+            )
+    rng = random.Random(0)
+    for _ in range(60):
+        damaged = bytearray(data[: rng.choice((len(data), rng.randrange(len(data))))])
+        for _ in range(rng.randrange(3)):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        path.write_bytes(damaged)
+        with monkeypatch.context() as patch:
+            patch.setattr(image_module, "_small_jpeg", lambda *args: None)
+            wanted = outcome(path)
+        assert outcome(path) == wanted
+
+
+def outcome(path):
+    try:
+        return load_image(path, (16, 16)).tobytes()
+    except UnreadableImageError as error:
+        return str(error)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names on this system")
+def test_a_pipe_is_read_once(tmp_path):
+    """As a shell hands over what another command writes."""
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as threads:
+        writing = threads.submit((tmp_path / "pipe").write_bytes, jpeg())
+        np.testing.assert_array_equal(load_image(tmp_path / "pipe"), load_image(io.BytesIO(jpeg())))
+        writing.result()
+
+
+def test_what_is_kept_of_an_image_is_the_whole_of_it():
+    kept = []
+    for seed, size in enumerate([(32, 32), (40, 32)]):
+        crops = [partial(resized_crop, rng=np.random.default_rng(seed)) for _ in range(2)]
+        image = load_image(io.BytesIO(jpeg(size=(250, 150))), size, crops[0], keep=kept.append)
+        assert kept[-1].shape == (150, 250, 3)
+        np.testing.assert_array_equal(load_image(kept[-1], size, crops[1]), image)
+    assert len(kept) == 2
+    load_image(io.BytesIO(jpeg(size=(260, 150))), (32, 32), keep=kept.append)
+    assert len(kept) == 2, "crops of it may be of a fraction"
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (5, 1, 3), (1, 5, 3), (1, 5, 1)])
+def test_arrays_of_one_row_or_column(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, "uint8")
+    wanted = np.broadcast_to(pixels if len(shape) > 2 else pixels[..., None], (*shape[:2], 3))
+    np.testing.assert_array_equal(load_image(pixels), wanted)
 
 
 def test_exif_rotation_is_applied():
