@@ -1,4 +1,4 @@
-"""Augmentation of batches by Keras's layers, each batch a function of seed and step alone."""
+"""Augmentation of batches, each batch a function of seed and step alone."""
 
 import threading
 from collections.abc import Collection
@@ -10,32 +10,52 @@ from keras import layers
 
 from keras_nasnet.data.augmentation_name import check_augmentation
 from keras_nasnet.data.image import Box
-from keras_nasnet.tensor import Size
 
 VALUE_RANGE = (0, 255)
 MIXTURES = {"mixup": layers.MixUp, "cutmix": layers.CutMix}  # which mix the labels too
+MAX_SHIFT = 4  # pixels of pad_crop
+CUTOUT_SIDE = 0.5  # of the image's: DeVries and Taylor 2017 erase 16 x 16 of 32 x 32
+GREY = 127.5
 
 
-def _layer(name: str, size: Size) -> layers.Layer | None:
-    """The Keras layer of a member of `keras_nasnet.training.AUGMENTATIONS`; None for crops."""
-    height, width = size
+def _pad_crop(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Each image moved by whole pixels, black at the border (He et al. 2015, section 4.2)."""
+    _, height, width, _ = images.shape
+    margin = (MAX_SHIFT, MAX_SHIFT)
+    padded = np.pad(images, ((0, 0), margin, margin, (0, 0)))
+    corners = rng.integers(0, 2 * MAX_SHIFT + 1, (len(images), 2))
+    moved = np.empty_like(images)
+    for i, (top, left) in enumerate(corners):
+        moved[i] = padded[i, top : top + height, left : left + width]
+    return moved
+
+
+def _flip(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Each image mirrored left to right, or not."""
+    is_flipped = rng.random(len(images)) < 0.5
+    flipped = images.copy()
+    flipped[is_flipped] = images[is_flipped, :, ::-1]
+    return flipped
+
+
+def _cutout(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A grey box in each image, of half its height and width."""
+    sides = np.array(images.shape[1:3]) * CUTOUT_SIDE
+    starts = rng.uniform(0, images.shape[1:3] - sides, (len(images), 2))
+    boxes = np.ceil(np.concatenate([starts, starts + sides], 1)).astype(int)
+    erased = images.copy()
+    for image, (top, left, bottom, right) in zip(erased, boxes, strict=True):
+        image[top:bottom, left:right] = GREY
+    return erased
+
+
+# What is quick for NumPy on a whole batch. The others are Keras's layers.
+MOVES = {"pad_crop": _pad_crop, "flip": _flip, "cutout": _cutout}
+
+
+def _layer(name: str) -> layers.Layer:
+    """The Keras layer of a member of `keras_nasnet.training.AUGMENTATIONS`."""
     settings: dict[str, Any] = {"dtype": "float32"}
-    if name == "pad_crop":
-        # Keras's RandomCrop takes one offset for the whole batch. Whole pixels from -4 to 4.
-        pixels = 4.5
-        return layers.RandomTranslation(
-            pixels / height,
-            pixels / width,
-            fill_mode="constant",
-            interpolation="nearest",
-            **settings,
-        )
-    if name == "cutout":
-        # DeVries and Taylor 2017: 16 x 16 of 32 x 32, grey.
-        return layers.RandomErasing(
-            factor=(1.0, 1.0), scale=(0.25, 0.25), fill_value=127.5, value_range=VALUE_RANGE,
-            **settings,
-        )  # fmt: skip
     if name == "color":
         # Brightness, contrast, saturation and hue as slim's inception_preprocessing.
         return layers.RandomColorJitter(
@@ -43,18 +63,15 @@ def _layer(name: str, size: Size) -> layers.Layer | None:
         )  # fmt: skip
     if name == "rand_augment":
         return layers.RandAugment(VALUE_RANGE, **settings)
-    if name in MIXTURES:
-        return MIXTURES[name](**settings)
-    return layers.RandomFlip("horizontal", **settings) if name == "flip" else None
+    return MIXTURES[name](**settings)
 
 
 class Augmentation:
     """Random changes of a training batch.
 
     Args:
-        names: members of `keras_nasnet.training.AUGMENTATIONS`. `"resized_crop"` is left to
-            whoever reads the images.
-        size: `(height, width)` of the images.
+        names: members of `keras_nasnet.training.AUGMENTATIONS`, done in this order.
+            `"resized_crop"` is left to whoever reads the images.
 
     Call arguments:
         images: float32 array `(batch, height, width, 3)` from 0 to 255.
@@ -68,22 +85,33 @@ class Augmentation:
         ValueError: if a name is unknown.
     """
 
-    def __init__(self, names: Collection[str], size: Size) -> None:
+    def __init__(self, names: Collection[str]) -> None:
         check_augmentation(names)
-        made = (_layer(name, size) for name in names)
-        self.layers = [layer for layer in made if layer is not None]
+        self._steps = [MOVES.get(name) or _layer(name) for name in names if name != "resized_crop"]
         self._lock = threading.Lock()  # seeds and the call that uses them belong together
 
     def __call__(
         self, images: np.ndarray, labels: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        batch = {"images": images, "labels": labels}
+        for step in self._steps:
+            if isinstance(step, layers.Layer):
+                images, labels = self._call(step, images, labels, rng)
+            else:
+                images = step(images, rng)
+        return images, labels
+
+    def _call(
+        self,
+        layer: layers.Layer,
+        images: np.ndarray,
+        labels: np.ndarray,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray]:
         with self._lock, keras.device("cpu"):
-            for layer in self.layers:
-                for state in layer.variables:  # of its random generators alone
-                    state.assign(np.array([rng.integers(1 << 31), 0], state.dtype))
-                batch = layer(batch, training=True)
-        return np.array(batch["images"]), np.array(batch["labels"])
+            for state in layer.variables:  # of its random generators alone
+                state.assign(np.array([rng.integers(1 << 31), 0], state.dtype))
+            batch = layer({"images": images, "labels": labels}, training=True)
+            return np.array(batch["images"]), np.array(batch["labels"])
 
 
 def resized_crop(width: int, height: int, rng: np.random.Generator) -> Box:

@@ -69,7 +69,7 @@ class Batches(keras.utils.PyDataset):
         self.one_hot = one_hot
         self.epoch = 0
         self._crops = "resized_crop" in augmentation
-        self._augment = Augmentation(augmentation, size) if augmentation else None
+        self._augment = Augmentation(augmentation) if augmentation else None
         self._order = lru_cache(maxsize=2)(self._shuffled)
 
     def __len__(self) -> int:
