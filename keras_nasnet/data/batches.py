@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
@@ -10,7 +10,9 @@ import keras
 import numpy as np
 
 from keras_nasnet.data.augmentation import MIXTURES, Augmentation, resized_crop
+from keras_nasnet.data.image import Crop
 from keras_nasnet.data.imagenet import preprocess_input
+from keras_nasnet.data.reader import Reader, num_cores
 from keras_nasnet.data.source import Source
 from keras_nasnet.optional import import_optional
 from keras_nasnet.tensor import Size, Tensor
@@ -22,25 +24,29 @@ class Batches(keras.utils.PyDataset):
     """A source as batches `(images, labels)` for `model.fit`, under every backend.
 
     Images are float32 `(batch, height, width, 3)` from -1 to 1. An image that cannot be decoded is
-    logged once and the next one stands in. A batch is a function of the arguments here and of its
-    step alone, so that a run can go on in the middle of an epoch.
+    logged once, and the next one stands in for it. A batch is a function of these arguments and
+    of its step alone, so a run can go on in the middle of an epoch.
+
+    Images are decoded once and kept in memory, as uint8 at `size`, or whole for `"resized_crop"`,
+    if all of them fit into a quarter of the free memory; else they are decoded in every epoch.
+    What is kept belongs to `source` and those taken from the same, and goes with them.
 
     Args:
         source: `Source`.
         size: `(height, width)`.
         batch_size: int >= 1, default 32.
-        seed: int to shuffle, anew for each epoch, and to augment; the last batch of an epoch is
+        seed: int, to shuffle anew in each epoch, and to augment; the last batch of an epoch is
             left out if it is not full. None (default) for all images in the source's order.
         augmentation: names from `keras_nasnet.training.AUGMENTATIONS`, with a seed only; `"mixup"`
             and `"cutmix"` with one-hot labels only.
-        normalization: mean and standard deviation, each of 3 floats, which images from -1 to 1
-            are brought from to 0 and 1; None (default) to leave them.
+        normalization: mean and standard deviation of images from -1 to 1, each of 3 floats, to
+            bring them to 0 and 1; None (default) to leave images as they are.
         one_hot: bool. Labels are int32 `(batch,)` if False (default), else float32
             `(batch, classes)`.
         workers, use_multiprocessing, max_queue_size: as in `keras.utils.PyDataset`.
 
     Raises:
-        ValueError: if an augmentation is unknown, or has no seed or labels that it can have.
+        ValueError: if an augmentation is unknown, or lacks the seed or the labels it needs.
     """
 
     def __init__(
@@ -60,7 +66,7 @@ class Batches(keras.utils.PyDataset):
             raise ValueError("augmentation: wanted a seed with it, got seed=None")
         names = ", ".join(name for name in sorted(MIXTURES) if name in augmentation)
         if names and not one_hot:
-            raise ValueError(f"augmentation: {names} mixes labels, wanted one_hot=True with it")
+            raise ValueError(f"augmentation: wanted one_hot=True to mix labels by {names}")
         self.source = source
         self.size = size
         self.batch_size = batch_size if seed is None else min(batch_size, len(source))
@@ -69,8 +75,9 @@ class Batches(keras.utils.PyDataset):
         self.one_hot = one_hot
         self.epoch = 0
         self._crops = "resized_crop" in augmentation
+        self._reader = Reader(source, size, self._crops)
         self._augment = Augmentation(augmentation) if augmentation else None
-        self._order = lru_cache(maxsize=2)(self._shuffled)
+        self._order = lru_cache(maxsize=2)(partial(_order, len(source), seed))
 
     def __len__(self) -> int:
         batches = len(self.source) / self.batch_size
@@ -86,42 +93,41 @@ class Batches(keras.utils.PyDataset):
         """The batch of a training step, counted over all epochs."""
         epoch, index = divmod(step, len(self))
         indices = self._order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
-        rng = None if self.seed is None else np.random.default_rng((self.seed, 1, step))
-        examples = [self._example(i, rng) for i in indices]
-        images = np.stack([image for image, _ in examples]).astype("float32")
-        labels = np.array([label for _, label in examples], "int32")
+        images, found = self._reader.read(indices, self._boxes(step, len(indices)))
+        labels = self.source.labels[found].astype("int32")
         if self.one_hot:
             labels = np.eye(len(self.source.class_names), dtype="float32")[labels]
-        if self._augment is not None and rng is not None:
-            images, labels = self._augment(images, labels, rng)
-        return normalize(images, self.normalization), labels
+        pixels = images.astype("float32")
+        if self._augment is not None and self.seed is not None:
+            rng = np.random.default_rng((self.seed, 1, step))
+            pixels, labels = self._augment(pixels, labels, rng)
+        return normalize(pixels, self.normalization), labels
 
     def stream(self, start: int = 0) -> Any:
-        """Batches from a step on without end, read ahead in threads, for `steps_per_epoch`.
+        """Batches from a step on, without end and read ahead, for a `fit` with `steps_per_epoch`.
 
         Returns:
             `grain.IterDataset`.
         """
         grain = import_optional("grain", "data")
         steps = grain.MapDataset.range(start, sys.maxsize).map(self.batch)
-        return steps.to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=8))
+        # Each has the threads of `Reader` at its command; more of them would only wait in turn.
+        readers = max(1, min(4, num_cores() // 4))
+        return steps.to_iter_dataset(grain.ReadOptions(num_threads=readers, prefetch_buffer_size=8))
 
-    def _shuffled(self, epoch: int) -> np.ndarray:
-        if self.seed is None:
-            return np.arange(len(self.source))
-        return np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.source))
+    def _boxes(self, step: int, count: int) -> list[Crop | None]:
+        """What to crop of each image, by a generator of its own: threads take them in any order."""
+        if not self._crops or self.seed is None:
+            return [None] * count
+        generators = np.random.default_rng((self.seed, 2, step)).spawn(count)
+        return [partial(resized_crop, rng=rng) for rng in generators]
 
-    def _example(self, index: int, rng: np.random.Generator | None) -> tuple[np.ndarray, int]:
-        """The image and label at an index, or the next that can be decoded."""
-        crop = partial(resized_crop, rng=rng) if self._crops and rng is not None else None
-        for candidate in self._from(index):
-            image = self.source.read(candidate, self.size, crop)
-            if image is not None:
-                return image, self.source.labels[candidate]
-        raise ValueError("none of the images can be decoded")
 
-    def _from(self, index: int) -> Iterable[int]:
-        return ((index + i) % len(self.source) for i in range(len(self.source)))
+def _order(num_images: int, seed: int | None, epoch: int) -> np.ndarray:
+    """Indices of the images in the order of an epoch."""
+    if seed is None:
+        return np.arange(num_images)
+    return np.random.default_rng((seed, 0, epoch)).permutation(num_images)
 
 
 def normalize(images: Tensor, normalization: Normalization | None = None) -> Tensor:
@@ -129,8 +135,8 @@ def normalize(images: Tensor, normalization: Normalization | None = None) -> Ten
 
     Args:
         images: array, or float32 tensor of TensorFlow, `(batch, height, width, 3)`.
-        normalization: mean and standard deviation of the channels of images from -1 to 1, which
-            are brought to 0 and 1; None (default) for images from -1 to 1.
+        normalization: mean and standard deviation of the channels of images from -1 to 1, to
+            bring them to 0 and 1; None (default) for images from -1 to 1.
 
     Returns:
         float32 array or tensor of the same shape.
@@ -139,7 +145,13 @@ def normalize(images: Tensor, normalization: Normalization | None = None) -> Ten
     if normalization is None:
         return images
     mean, deviation = np.array(normalization, "float32")
-    return (images - mean) / deviation
+    if not isinstance(images, np.ndarray):
+        return (images - mean) / deviation
+    # NumPy is fast along rows, not along 3 channels.
+    *_, width, channels = images.shape
+    rows = images.reshape(*images.shape[:-2], width * channels) - np.tile(mean, width)
+    rows /= np.tile(deviation, width)
+    return rows.reshape(images.shape)
 
 
 def measure(source: Source, size: Size, num_images: int = 2048) -> tuple[list[float], list[float]]:

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_nasnet.data.cache import Cache
 from keras_nasnet.data.folder import ImageFolders
-from keras_nasnet.data.image import Crop, Picture, UnreadableImageError, load_image
+from keras_nasnet.data.image import Crop, Keep, Picture, UnreadableImageError, load_image
 from keras_nasnet.optional import import_optional
 from keras_nasnet.tensor import Size
 
@@ -45,9 +46,13 @@ class Source:
         items: sequence of what `open_item` takes.
         labels: int array, one for each item.
         class_names: list of str.
-        open_item: an item to what `load_image` takes.
-        unreadable: dict, whose keys are messages of the images that could not be decoded so far;
-            one for all sources that are taken from the same.
+        open_item: function from an item to what `load_image` takes. Default: the item itself.
+        unreadable: dict whose keys are messages of the images that could not be decoded so far;
+            shared by all sources that are taken from the same.
+
+    Attributes:
+        positions: int array, one for each item: its index in the source that this one was taken
+            from at first.
     """
 
     items: Sequence[Any]
@@ -55,18 +60,29 @@ class Source:
     class_names: list[str]
     open_item: Callable[[Any], Picture] = lambda item: item
     unreadable: dict[str, str] = field(default_factory=dict)
+    positions: np.ndarray = field(init=False, repr=False, compare=False)
+    _caches: dict[Size | None, Cache] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        self.positions = np.arange(len(self.items))
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def image(self, index: int, size: Size | None, crop: Crop | None = None) -> np.ndarray:
+    def image(
+        self, index: int, size: Size | None, crop: Crop | None = None, keep: Keep | None = None
+    ) -> np.ndarray:
         """The image at an index as `load_image` gives it."""
-        return load_image(self.open_item(self.items[index]), size, crop)
+        return load_image(self.open_item(self.items[index]), size, crop, keep=keep)
 
-    def read(self, index: int, size: Size | None, crop: Crop | None = None) -> np.ndarray | None:
+    def read(
+        self, index: int, size: Size | None, crop: Crop | None = None, keep: Keep | None = None
+    ) -> np.ndarray | None:
         """As `image`; None for one that cannot be decoded, which is logged, once."""
         try:
-            return self.image(index, size, crop)
+            return self.image(index, size, crop, keep)
         except UnreadableImageError as error:
             message = str(error)
             # Other threads may read the same image: the first to set its own message logs it.
@@ -84,10 +100,21 @@ class Source:
         return self.take(~second), self.take(second)
 
     def take(self, mask: np.ndarray) -> "Source":
-        """The images where a bool array of the source's length is true."""
+        """The images for which a bool array of the source's length is true."""
         items = _View(self.items, np.flatnonzero(mask))
         labels = self.labels[mask]
-        return Source(items, labels, self.class_names, self.open_item, self.unreadable)
+        taken = Source(items, labels, self.class_names, self.open_item, self.unreadable)
+        taken.positions, taken._caches = self.positions[mask], self._caches
+        return taken
+
+    def cache(self, size: Size | None) -> Cache:
+        """Where to keep the decoded images of a size, or whole ones for None.
+
+        Shared by all sources that are taken from the same, and gone with the last of them.
+        """
+        cache = self._caches.setdefault(size, Cache())
+        cache.expect(self.positions)
+        return cache
 
     def sample(self, count: int, size: Size) -> np.ndarray:
         """Up to `count` of the images, evenly spaced: uint8 array `(number, *size, 3)`.

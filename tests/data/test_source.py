@@ -18,7 +18,7 @@ from support.pictures import RED, encoded, write_folder
 
 from keras_nasnet.data import image as image_module
 from keras_nasnet.data.augmentation import resized_crop
-from keras_nasnet.data.batches import Batches, measure
+from keras_nasnet.data.batches import Batches, measure, normalize
 from keras_nasnet.data.image import UnreadableImageError, load_image
 from keras_nasnet.data.source import Source, open_data
 
@@ -395,11 +395,23 @@ def test_batches_cover_every_example_in_an_order_of_the_seed():
     np.testing.assert_allclose(images[:, 0, 0, 0], labels / 127.5 - 1, rtol=1e-6)
 
 
+def test_images_are_brought_to_mean_0_and_deviation_1():
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 3)).astype("float32")
+    mean, deviation = np.array([[-0.1, 0.2, 0.05], [0.4, 0.3, 0.7]], "float32")
+    wanted = (pixels / 127.5 - 1 - mean) / deviation
+    assert normalize(pixels.copy(), (mean, deviation)).tobytes() == wanted.tobytes()
+    whole, _ = open_data("digits")
+    settings = {"normalization": (mean, deviation), "augmentation": ("flip",)}
+    images, _ = Batches(whole, (8, 6), 4, 0, **settings)[0]
+    assert images.shape == (4, 8, 6, 3)
+    assert images.dtype == "float32"
+
+
 def test_augmentation_that_batches_cannot_have_is_refused():
     source, _ = open_data("digits")
     with pytest.raises(ValueError, match="wanted a seed with it, got seed=None"):
         Batches(source, (8, 8), augmentation=("flip",))
-    with pytest.raises(ValueError, match="cutmix, mixup mixes labels, wanted one_hot=True"):
+    with pytest.raises(ValueError, match="wanted one_hot=True to mix labels by cutmix, mixup"):
         Batches(source, (8, 8), seed=0, augmentation=("flip", "mixup", "cutmix"))
 
 
