@@ -1,4 +1,4 @@
-"""Names of augmentations, which recipes have without the Keras that does them."""
+"""Names of augmentations, for recipes, which do without Keras."""
 
 from collections.abc import Collection
 
@@ -17,7 +17,7 @@ AUGMENTATIONS = (
 
 
 def check_augmentation(names: Collection[str]) -> None:
-    """Raises `ValueError` for a name that is unknown, with the nearest known, and for a text."""
+    """Raises `ValueError` for a string, and for an unknown name, with the nearest known one."""
     if isinstance(names, str):
         raise ValueError(f"augmentation: wanted names, such as ({names!r},); got {shown(names)}")
     for name in names:

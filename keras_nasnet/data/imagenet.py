@@ -16,8 +16,8 @@ def preprocess_input(x: Tensor, data_format: str | None = None) -> Tensor:
     Args:
         x: array or tensor of any shape and of any backend, TensorFlow's in a `tf.data` pipeline
             among them. A float NumPy array is changed in place, without a copy.
-        data_format: ignored, the scale being that of every channel; there for those who come
-            from keras.applications.
+        data_format: ignored, since all channels are scaled alike; for code written for
+            keras.applications.
 
     Returns:
         What came, scaled: the same kind and float dtype; float32 for integers.

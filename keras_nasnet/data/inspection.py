@@ -54,7 +54,7 @@ def read_all(sources: Iterable[Source], size: Size) -> list[str]:
 def find_duplicates(training: Source, validation: Source) -> list[str]:
     """Looks for image files of the same content: copies, and links to one file.
 
-    Of files that have a size of their own no more is read.
+    Files are read only if another one has the same size.
 
     Args:
         training, validation: `Source`s of the same classes.
