@@ -8,8 +8,9 @@ from functools import cache, partial
 
 import numpy as np
 
-from keras_nasnet.data.image import Crop, Size, load_image
+from keras_nasnet.data.image import Crop, load_image
 from keras_nasnet.data.source import Source
+from keras_nasnet.tensor import Size
 
 # After an image that takes longer, the rest of a batch is read in threads. Smaller images are
 # mostly work for Python, which threads do one after another.
