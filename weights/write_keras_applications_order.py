@@ -1,7 +1,7 @@
 """Writes the order of layers in keras.applications' legacy weight files.
 
-Those files hold layers in the order of the model, so the order is read off the installed
-keras.applications. Run it from the repository's root after Keras has changed:
+Those files store layers in the order of the model, so the order is read from the installed
+keras.applications. Run it from the repository root after Keras has changed:
 
     python weights/write_keras_applications_order.py
 """

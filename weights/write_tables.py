@@ -1,6 +1,6 @@
-"""Writes the tables of models and of weight formats in README.md, from their lists.
+"""Writes the tables of models and weight formats in README.md from their lists.
 
-Run it from the repository's root after one of them has changed:
+Run it from the repository root after one of them has changed:
 
     python weights/write_tables.py
 """
@@ -15,7 +15,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 def models() -> str:
-    """The rows of the models, in Markdown."""
+    """The table of models, in Markdown."""
     lines = [
         "| model | as published | size | parameters | multiply-adds | ImageNet top-1 / top-5, % |",
         "|---|---|---|---|---|---|",
@@ -30,8 +30,8 @@ def models() -> str:
 
 
 def weight_formats() -> str:
-    """The rows of the formats, in Markdown."""
-    lines = ["| format | what `weights=` takes | `convert` writes |", "|---|---|---|"]
+    """The table of formats, in Markdown."""
+    lines = ["| format | `weights=` takes | `convert` writes |", "|---|---|---|"]
     for each in formats.FORMATS:
         endings = ", ".join(f"`{ending}`" for ending in each.endings)
         lines.append(f"| {each.title} | {each.takes} | {endings} |")
@@ -39,7 +39,7 @@ def weight_formats() -> str:
 
 
 def with_tables(text: str) -> str:
-    """A text with each table between its two marks."""
+    """The text with each table placed between its two marks."""
     for mark, table in (("models", models()), ("formats", weight_formats())):
         begin, end = f"<!-- {mark} -->\n", f"<!-- end of {mark} -->\n"
         before, rest = text.split(begin)
