@@ -1,4 +1,4 @@
-"""Files that are whole at every moment."""
+"""Atomic writes: files and folders are complete at any moment."""
 
 import errno
 import os
@@ -16,36 +16,36 @@ class NotWrittenError(OSError):
 
 
 def check_place(path: Path, makes_folders: bool = False) -> None:
-    """For before the work whose result goes to `path`.
+    """Checks, before the work starts, that its result can be written to `path`.
 
     Args:
-        path: where a file or folder is to be.
-        makes_folders: bool, default False. Whether missing folders above it are made then.
+        path: of the file or folder to be written.
+        makes_folders: bool, default False. Whether missing parent folders will be created.
 
     Raises:
-        NotWrittenError: if there is no folder to put it in, or it may not be written there.
+        NotWrittenError: if the parent folder does not exist or is not writable.
     """
     folder = path.parent
     while makes_folders and not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():
-        what = "is no folder" if folder.exists() else "is not there; make that folder first"
+        what = "is not a folder" if folder.exists() else "does not exist; create that folder first"
         raise NotWrittenError(f"{path} cannot be written: {folder} {what}")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise NotWrittenError(f"{path} cannot be written: nothing may be written in {folder}")
+        raise NotWrittenError(f"{path} cannot be written: no permission to write in {folder}")
 
 
 def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Has a file written beside `path`, then puts it in its place.
+    """Writes a file beside `path`, then moves it into place.
 
-    A link in the place of either is replaced; what it points to stays as it is.
+    A link at either path is replaced; its target is unchanged.
 
     Args:
-        path: where the file is to be.
+        path: of the file.
         write: called with the path to write to, which has the same suffix.
 
     Raises:
-        NotWrittenError: if it cannot be written; what was at `path` is as it was.
+        NotWrittenError: if it cannot be written; an existing file is unchanged.
     """
     check_place(path)
     if path.is_dir():
@@ -63,14 +63,14 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Puts a file of some text in the place of `path`."""
+    """Replaces `path` by a file with this text."""
     replace_file(path, lambda beside: beside.write_text(text))
 
 
 def replace_folder(path: Path, write: Callable[[Path], Any]) -> None:
-    """As `replace_file`, for a folder.
+    """Like `replace_file`, for a folder.
 
-    Between two renamings a folder that was there is gone; it then lies beside as `.PID.NAME.old`.
+    Between two renames an existing folder is missing; it is then beside it as `.PID.NAME.old`.
     """
     check_place(path)
     beside = path.with_name(f".{os.getpid()}.{path.name}")
@@ -92,24 +92,24 @@ def replace_folder(path: Path, write: Callable[[Path], Any]) -> None:
 
 @contextmanager
 def told_of(path: Path, replaces: bool = True) -> Iterator[None]:
-    """What goes wrong in writing is told of `path`, not of the name that is written to.
+    """Reports write errors for `path`, not for the temporary name.
 
     Args:
-        path: of the file or folder.
-        replaces: bool, default True. Whether it is written beside, and there is as it was.
+        path: final path of the file or folder.
+        replaces: bool, default True. Whether it is written beside `path`, which stays intact.
 
     Raises:
-        NotWrittenError: for an `OSError`, and for a full disk by whatever error.
+        NotWrittenError: for any `OSError`, and for a full disk whatever the error.
     """
     try:
         yield
     except Exception as error:
         number = getattr(error, "errno", None)
-        if os.strerror(errno.ENOSPC) in str(error):  # of h5py, safetensors and TensorFlow
+        if os.strerror(errno.ENOSPC) in str(error):  # from h5py, safetensors and TensorFlow
             number = errno.ENOSPC
         elif not isinstance(error, OSError):
             raise
         reason = os.strerror(number) if number else str(error)
         hint = "; make room there" if number in FULL else ""
-        kept = ". What was there before is whole." if replaces and path.exists() else ""
+        kept = ". What was there before is intact." if replaces and path.exists() else ""
         raise NotWrittenError(f"{path} could not be written: {reason}{hint}{kept}") from error

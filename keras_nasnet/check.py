@@ -1,4 +1,4 @@
-"""Checks of what comes from outside, and what their errors say of it."""
+"""Checks of outside input, and their error messages."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 from reprlib import Repr
 from typing import Any
 
-MAX_SHOWN = 80  # characters of a value in a message: a line of a terminal
+MAX_SHOWN = 80  # characters of a value in a message: one terminal line
 
 
 class _Short(Repr):
@@ -32,17 +32,17 @@ _SHORT = _Short()
 
 
 def shown(value: Any) -> str:
-    """A value for a message: its `repr`, cut; in no time whatever its size."""
+    """A value for a message: its truncated `repr`, fast for any size."""
     return cut(_SHORT.repr(value))
 
 
 def cut(text: str) -> str:
-    """A text for a message, of at most 80 characters."""
+    """A text for a message, truncated to 80 characters."""
     return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
 
 
 def unknown(kind: str, name: Any, allowed: Iterable[str]) -> str:
-    """What to say of a name that is none of some, with the nearest of them."""
+    """The message for a name that is not allowed, with the closest allowed one."""
     allowed = list(allowed)
     return f"unknown {kind} {shown(name)}; {did_you_mean(name, allowed)}allowed are " + ", ".join(
         allowed
@@ -50,19 +50,19 @@ def unknown(kind: str, name: Any, allowed: Iterable[str]) -> str:
 
 
 def did_you_mean(name: Any, allowed: Iterable[str]) -> str:
-    """`"did you mean NEAREST? "`, or nothing where none is near."""
+    """`"did you mean NEAREST? "`, or nothing if no name is close."""
     nearest = get_close_matches(str(name)[:MAX_SHOWN], allowed, 1)
     return f"did you mean {nearest[0]}? " if nearest else ""
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value of any type is a finite number, and no bool."""
+    """Whether a value of any type is a finite number and not a bool."""
     is_real = isinstance(value, Real) and not isinstance(value, bool)
     return is_real and bool(abs(value) <= sys.float_info.max)  # false for NaN
 
 
 def check_integers(least: int, most: int | None = None, /, **values: Any) -> None:
-    """Raises `ValueError` naming the first of the values that is no integer in this range."""
+    """Raises `ValueError` naming the first value that is not an integer in this range."""
     for name, value in values.items():
         if type(value) is not int or value < least:
             wanted = f"at least {least}"
@@ -74,7 +74,7 @@ def check_integers(least: int, most: int | None = None, /, **values: Any) -> Non
 
 
 def check_member(name: str, value: object, allowed: Iterable[str]) -> None:
-    """Raises `ValueError` naming a value that is none of those allowed."""
+    """Raises `ValueError` naming a value that is not allowed."""
     if value not in tuple(allowed):
         raise ValueError(f"{name}: {shown(value)} is not known; allowed are {', '.join(allowed)}")
 
@@ -115,7 +115,7 @@ def check_keys(
 
 @contextmanager
 def within(where: str) -> Iterator[None]:
-    """Puts where it is before what a `ValueError` says."""
+    """Prefixes the message of a `ValueError` with the place it is about."""
     try:
         yield
     except ValueError as error:
@@ -123,26 +123,26 @@ def within(where: str) -> Iterator[None]:
 
 
 def parse_json(text: str, max_chars: int) -> Any:
-    """What a text of JSON says.
+    """Parses JSON text.
 
     Raises:
-        ValueError: if it is no JSON, or longer than `max_chars`.
+        ValueError: if it is not JSON, or longer than `max_chars`.
     """
     if len(text) > max_chars:
         raise ValueError(f"wanted at most {max_chars:,} characters of JSON, got more")
     try:
         return json.loads(text)
     except RecursionError:
-        raise ValueError("not JSON that can be read: lists or objects nested too deep") from None
+        raise ValueError("not readable JSON: lists or objects nested too deep") from None
     except ValueError as error:
         raise ValueError(f"not JSON: {error}") from None
 
 
 def read_json(path: Path, max_chars: int) -> Any:
-    """As `parse_json`, of a file, of which no more than that is read; raises `OSError` too."""
+    """Like `parse_json`, for a file, of which no more is read; also raises `OSError`."""
     with path.open(encoding="utf-8") as file:
         try:
             text = file.read(max_chars + 1)
         except UnicodeDecodeError:
-            raise ValueError("not JSON: not a text in UTF-8") from None
+            raise ValueError("not JSON: not UTF-8 text") from None
     return parse_json(text, max_chars)

@@ -1,4 +1,4 @@
-"""Data parallel training over the devices of one machine, by what each backend has."""
+"""Data-parallel training on the devices of one machine, with each backend's own means."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,16 +11,16 @@ Device = TypeVar("Device")
 
 @contextmanager
 def data_parallel(num_devices: int) -> Iterator[None]:
-    """Models made, compiled and fitted in this context split each batch over devices.
+    """Models built, compiled and fitted in this context split each batch across devices.
 
-    Under TensorFlow by `tf.distribute.MirroredStrategy`, with batch normalization over the whole
-    batch; under JAX by `keras.distribution.DataParallel`, which sees the whole batch anyway.
+    On TensorFlow with `tf.distribute.MirroredStrategy` and batch normalization over the whole
+    batch; on JAX with `keras.distribution.DataParallel`, which sees the whole batch anyway.
 
     Args:
         num_devices: int >= 1; 1 changes nothing.
 
     Raises:
-        ValueError: if there are not as many devices, or the backend is torch, which has its own
+        ValueError: if there are too few devices, or the backend is torch, which has its own
             launcher.
     """
     if num_devices == 1:
@@ -48,7 +48,7 @@ def data_parallel(num_devices: int) -> Iterator[None]:
 
 
 def is_mirrored() -> bool:
-    """Whether TensorFlow splits batches over devices here."""
+    """Whether TensorFlow splits batches across devices here."""
     if keras.config.backend() != "tensorflow":
         return False
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""One process at a time in a folder: the lock of runs and of searches."""
+"""One process at a time in a folder: the lock of runs and searches."""
 
 import json
 import os
@@ -18,35 +18,35 @@ from filelock import FileLock, Timeout
 from keras_nasnet.atomic import replace_text
 
 LOCK, HOLDER = ".lock", ".lock.json"
-LEASE_S = 120.0  # a Linux NFS server gives a lost client's locks to others after 90
+LEASE_S = 120.0  # a Linux NFS server frees a lost client's locks after 90
 RETRY_S = 0.2
 
 _held: dict[tuple[Path, int], "FolderLock"] = {}  # by folder and thread
 
 
 class FolderInUseError(OSError):
-    """Another process is at work in a folder, or has taken it over; the message says which."""
+    """Another process is using a folder, or has taken it over; the message says which."""
 
 
 @contextmanager
 def locked(folder: Path, *, wait: bool = False) -> Iterator["FolderLock"]:
-    """Keeps a folder to this thread while the context lasts.
+    """Locks a folder for this thread while the context lasts.
 
-    `.lock` in the folder is locked by the operating system, which ends that with the process,
-    however the process ends. File systems may keep this from other hosts, so `.lock.json` says who
-    it is, and is touched every half minute: a holder on another host that has not done so for
-    `LEASE_S` seconds is taken for dead. Neither file stays behind, but what a killed process left
-    is no lock. A thread may enter the context again.
+    `.lock` in the folder is locked by the operating system, which releases it with the process,
+    however it ends. Other hosts may not see that lock, so `.lock.json` names
+    the holder and is touched every half minute: a holder on another host that has not done so for
+    `LEASE_S` seconds counts as dead. Neither file stays behind, except after a kill, which leaves
+    no lock in force. A thread may enter the context again.
 
     Args:
-        folder: path, which is made if it is not there, and removed if nothing came to be in it.
-        wait: bool, default False. Whether to wait for a folder that is in use.
+        folder: path; created if missing, and removed if it is still empty at the end.
+        wait: bool, default False. Whether to wait while the folder is in use.
 
     Yields:
         `FolderLock`.
 
     Raises:
-        FolderInUseError: if another process or thread is at work there.
+        FolderInUseError: if another process or thread is using it.
         OSError: if the folder cannot be written to.
     """
     folder = Path(folder).resolve()
@@ -67,15 +67,15 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator["FolderLock"]:
             lock.release()
     finally:
         for path in made:
-            with suppress(OSError):  # of what is not empty
+            with suppress(OSError):  # not empty
                 path.rmdir()
 
 
 class FolderLock:
-    """The lock of a folder, see `locked`."""
+    """The lock of a folder; see `locked`."""
 
-    # filelock's `SoftFileLease` speaks to other hosts too, but on NFS and SMB it leaves the lock of
-    # a dead holder for ever: they cannot exchange two names.
+    # filelock's `SoftFileLease` works across hosts, but on NFS and SMB it keeps the lock of a dead
+    # holder forever: they cannot exchange two names.
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._path = folder, folder / HOLDER
@@ -98,7 +98,7 @@ class FolderLock:
             if self._silence_s() < LEASE_S:
                 raise FolderInUseError(
                     f"{self.folder} is in use by {_name(holder)}; if that host is gone, the folder "
-                    f"is free {LEASE_S:.0f} seconds after it was last heard of"
+                    f"is free {LEASE_S:.0f} seconds after its last sign of life"
                 )
             (self.folder / LOCK).unlink(missing_ok=True)  # the file server may keep it locked
         try:
@@ -116,14 +116,14 @@ class FolderLock:
         threading.Thread(target=self._keep, name="lock", daemon=True).start()
 
     def _silence_s(self) -> float:
-        """For how long nothing was heard of the holder, by the file server's clock alone."""
+        """How long the holder has been silent, by the file server's clock alone."""
         with TemporaryFile(dir=self.folder) as now, suppress(FileNotFoundError):
             return os.fstat(now.fileno()).st_mtime - self._path.stat().st_mtime
         return inf
 
     def _keep(self) -> None:
         while not self._released.wait(LEASE_S / 4):
-            with suppress(OSError):  # of a network; the next time may do
+            with suppress(OSError):  # network errors; the next attempt may work
                 if not self._is_mine():
                     return
                 os.utime(self._path)
@@ -135,29 +135,29 @@ class FolderLock:
             return False
 
     def check(self) -> None:
-        """Makes sure before a file is written that no other host has taken the folder over.
+        """Checks, before a file is written, that no other host has taken over the folder.
 
         Raises:
-            FolderInUseError: if this process was silent for so long, asleep or cut off, that
-                another one has taken it.
+            FolderInUseError: if this process was silent (suspended or cut off) for so long that
+                another one has taken the folder.
         """
         if not self._is_mine():
             raise FolderInUseError(
-                f"{self.folder} was taken over by {_name(_read(self._path))}, for nothing was "
-                f"heard of this process for {LEASE_S:.0f} seconds; it writes no more"
+                f"{self.folder} was taken over by {_name(_read(self._path))}, because this process "
+                f"was silent for {LEASE_S:.0f} seconds; it stops writing"
             )
 
     def release(self) -> None:
         self._released.set()
-        with suppress(OSError):  # of a network, and of Windows, where filelock unlinks `.lock`
-            if self._is_mine() or _read(self._path) is None:  # not another's, who took it over
+        with suppress(OSError):  # network errors, and Windows, where filelock unlinks `.lock`
+            if self._is_mine() or _read(self._path) is None:  # not taken over by another
                 self._path.unlink(missing_ok=True)
                 (self.folder / LOCK).unlink(missing_ok=True)
         self._lock.release()
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """What a holder has written of itself, if it is whole."""
+    """What a holder wrote about itself, if complete."""
     try:
         holder = json.loads(path.read_text())
         return {name: holder[name] for name in ("pid", "host", "since")}

@@ -1,4 +1,4 @@
-"""Packages that only some uses need."""
+"""Packages that only some features need."""
 
 from importlib import import_module
 from types import ModuleType
@@ -9,7 +9,7 @@ def import_optional(module: str, extra: str) -> ModuleType:
 
     Args:
         module: str, such as `"sklearn.datasets"`.
-        extra: str, the extra of this package that brings it.
+        extra: str, the extra of this package that installs it.
 
     Raises:
         ValueError: if it is not installed, with the command that installs it.

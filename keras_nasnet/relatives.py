@@ -1,4 +1,4 @@
-"""Networks of cells that others found in the same space, from the same builder."""
+"""Networks with cells that others found in the same space, from the same builder."""
 
 from typing import Unpack
 
@@ -92,7 +92,7 @@ def ENASMicro(
     3.8M parameters, 615M multiply-adds, made for 32 x 32.
 
     Pham et al. 2018, arXiv:1802.03268: error on CIFAR-10 2.89% with cutout. Their network differs
-    around the cell: it projects both inputs of a cell once more, and halves an identity by a
+    around the cell: it projects both inputs of a cell again, and downsamples an identity by a
     factorized reduction. No weights of it are published.
 
     Arguments and `options` (`dropout_rate`, `drop_path_rate`, `auxiliary`, ...) as in `NASNet`;

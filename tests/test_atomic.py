@@ -32,7 +32,7 @@ def test_a_full_disk_is_told_of_the_file(tmp_path, full_disk):
         replace_text(path, "new")
     assert not list(tmp_path.iterdir())
     path.write_text("old")
-    with pytest.raises(NotWrittenError, match=f"{FULL}. What was there before is whole.$"):
+    with pytest.raises(NotWrittenError, match=f"{FULL}. What was there before is intact.$"):
         replace_text(path, "new")
     assert path.read_text() == "old"
     assert [each.name for each in tmp_path.iterdir()] == ["file.txt"]
@@ -77,8 +77,8 @@ def test_libraries_with_errors_of_their_own(tmp_path, replace):
 def test_where_nothing_can_be_written(tmp_path):
     (tmp_path / "file").touch()
     for path, message in (
-        ("nodir/x", "nodir is not there; make that folder first"),
-        ("file/x", "file is no folder"),
+        ("nodir/x", "nodir does not exist; create that folder first"),
+        ("file/x", "file is not a folder"),
     ):
         for replace in (replace_file, replace_folder):
             with pytest.raises(NotWrittenError, match=f"x cannot be written: .*/{message}"):
@@ -86,12 +86,12 @@ def test_where_nothing_can_be_written(tmp_path):
     with pytest.raises(NotWrittenError, match="it is a folder"):
         replace_text(tmp_path, "text")
     check_place(tmp_path / "nodir" / "deeper" / "x", makes_folders=True)
-    with pytest.raises(NotWrittenError, match="file is no folder"):
+    with pytest.raises(NotWrittenError, match="file is not a folder"):
         check_place(tmp_path / "file" / "deeper" / "x", makes_folders=True)
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_folder_that_is_not_ours_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
-    with pytest.raises(NotWrittenError, match=f"nothing may be written in {tmp_path}"):
+    with pytest.raises(NotWrittenError, match=f"no permission to write in {tmp_path}"):
         replace_text(tmp_path / "x", "text")

@@ -49,13 +49,13 @@ def test_help_teaches(capsys):
 SEARCH = ["search", "--data", "digits", "--out", "{tmp}/run"]
 TRAIN = ["train", "--data", "digits", "--out", "{tmp}/run"]
 MANY = "999999999"
-NO_FOLDER = r"no/x\.\w+ cannot be written: .*/no is not there; make that folder first"
+NO_FOLDER = r"no/x\.\w+ cannot be written: .*/no does not exist; create that folder first"
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["info", "NASNetHuge"], "NASNetHuge is no model, genotype or file; allowed are"),
+        (["info", "NASNetHuge"], "NASNetHuge is not a model, genotype or file; allowed are"),
         (["info", "NASNetMobile", "--input-size", "20"], "at least 32 x 32, got 20 x 20"),
         (["info", "NASNetMobile", "--input-size", "a"], "wanted N or HEIGHTxWIDTH, got 'a'"),
         (["info", "NASNetMobile", "--stem", "cifar"], "--stem is for genotypes"),
@@ -67,39 +67,48 @@ NO_FOLDER = r"no/x\.\w+ cannot be written: .*/no is not there; make that folder 
             ["info", "NASNetMobile", "--input-size", "9" * 5000],
             "WIDTH, got '9+\\.\\.\\.9+'$",
         ),
-        (["info", "x" * 5000], r"x{77}\.\.\. is no model, genotype or file"),
-        (["info", "{tmp}/deep.json"], "deep.json: not JSON that can be read: .* nested too deep"),
+        (["info", "x" * 5000], r"x{77}\.\.\. is not a model, genotype or file"),
+        (["info", "{tmp}/deep.json"], "deep.json: not readable JSON: .* nested too deep"),
         (["info", "{tmp}/large.json"], "large.json: wanted at most 200,000 characters of JSON"),
-        (["info", "{tmp}/binary.json"], "binary.json: not JSON: not a text in UTF-8"),
+        (["info", "{tmp}/binary.json"], "binary.json: not JSON: not UTF-8 text"),
         ([*TRAIN, "--num-cells", "900", "--penultimate-filters", "96000"], "10,000,000,000 param"),
         ([*TRAIN, "--input-size", "64", "--devices", "0"], "devices: wanted an integer of at l"),
         ([*TRAIN, "--seed", MANY * 2], "seed: wanted an integer of at most 4,294,967,295"),
-        ([*TRAIN[:-1], "{tmp}/deep.json/run"], "run cannot be written: .*deep.json is no folder"),
-        ([*SEARCH[:-1], "{tmp}/deep.json/run", "--trials", "3"], "deep.json is no folder"),
+        (
+            [*TRAIN[:-1], "{tmp}/deep.json/run"],
+            "run cannot be written: .*deep.json is not a folder",
+        ),
+        ([*SEARCH[:-1], "{tmp}/deep.json/run", "--trials", "3"], "deep.json is not a folder"),
         (["plot", "NASNetLarge", "--out", "{tmp}/no/x.svg"], NO_FOLDER),
         (["embed", "a.jpg", "--out", "{tmp}/no/x.npy"], NO_FOLDER),
         (["convert", "a.h5", "{tmp}/no/x.keras"], NO_FOLDER),
-        (["export", "NASNetMobile", "{tmp}/deep.json/x"], "x cannot be written: .*is no folder"),
-        (["predict", "{tmp}", "a.jpg", "--weights", "none"], "--weights: .* has its own; leave it"),
+        (["export", "NASNetMobile", "{tmp}/deep.json/x"], "x cannot be written: .*is not a folder"),
+        (
+            ["predict", "{tmp}", "a.jpg", "--weights", "none"],
+            "--weights: .* already has weights; leave it",
+        ),
         (["benchmark", "NASNetMobile", "--batch-sizes", MANY], "--batch-sizes: .* at most 4,096"),
         (["train", "--data", "nowhere", "--out", "{tmp}/run"], "nowhere is no folder"),
-        (["train", "--data", "digits", "--out", "{tmp}"], "is there already; name a new folder"),
-        (["train", "--out", "{tmp}/run"], "--data: say what to train on"),
+        (["train", "--data", "digits", "--out", "{tmp}"], "already exists; name a new folder"),
+        (["train", "--out", "{tmp}/run"], "--data: required, names the images"),
         (["train", "--data", "digits"], "one of the arguments --out --resume is required"),
-        (["train", "--resume", "{tmp}"], "is no run folder"),
+        (["train", "--resume", "{tmp}"], "is not a run folder"),
         (
             ["train", "--resume", "{tmp}", "--seed", "3", "--set", "epochs=9"],
             "leave out --set, --seed",
         ),
         ([*TRAIN, "--set", "epochs=0"], "epochs.*got 0"),
-        ([*TRAIN, "--genotype", "best.json"], "best.json is no model, genotype or file"),
+        ([*TRAIN, "--genotype", "best.json"], "best.json is not a model, genotype or file"),
         ([*TRAIN, "--set", "epochs"], "wanted NAME=VALUE, got 'epochs'"),
         ([*TRAIN, "--set", "epoch=3"], "did you mean epochs"),
         ([*TRAIN, "--recipe", "cifar"], "did you mean cifar10"),
         ([*TRAIN, "--devices", "3", "--set", "batch_size=32"], "batch_size: wanted a multiple"),
         (["recipes", "--set", "epochs=3"], "name the recipe"),
-        (["search", "--data", "digits", "--out", "{tmp}/run"], "--seconds: say when to stop"),
-        (["search", "--out", "{tmp}/run", "--trials", "3"], "--data: say what to train on"),
+        (
+            ["search", "--data", "digits", "--out", "{tmp}/run"],
+            "--seconds: at least one is required",
+        ),
+        (["search", "--out", "{tmp}/run", "--trials", "3"], "--data: required, names the images"),
         ([*SEARCH, "--trials", "0"], "max_trials: wanted an integer of at least 1, got 0"),
         ([*SEARCH, "--trials", "3", "--filters", "0"], ": filters: wanted"),
         ([*SEARCH, "--trials", "3", "--blocks", "0"], "num_blocks: wanted"),
@@ -112,13 +121,13 @@ NO_FOLDER = r"no/x\.\w+ cannot be written: .*/no is not there; make that folder 
         ([*SEARCH, "--trials", "3", "--workers", "0"], "workers: wanted"),
         ([*SEARCH, "--trials", "3", "--finalists", "0"], "finalists: wanted"),
         ([*SEARCH, "--trials", "3", "--set", "epochs=0"], "epochs.*got 0"),
-        (["search", "--resume", "{tmp}", "--trials", "9"], "is no folder of a search"),
+        (["search", "--resume", "{tmp}", "--trials", "9"], "is not a search folder"),
         (["plot", "NASNetLarge", "--out", "{tmp}/cells.jpg"], "wanted a file ending in .png"),
         (
             ["train", "--data", "digits", "--out", "{tmp}/run", "--weights", "x"],
-            "weights: x is no file",
+            "weights: x is not a file",
         ),
-        (["predict", "{tmp}/absent", "a.jpg"], "is no run folder, no .keras file and none of"),
+        (["predict", "{tmp}/absent", "a.jpg"], "is not a run folder, a .keras file or one of"),
         (["predict", "{tmp}/genotype.json", "a.jpg"], "cannot be loaded as a Keras model"),
         (["predict", "NASNetMobile", "a.jpg", "--top", "0"], "--top: wanted at least 1"),
         ([], "the following arguments are required"),
@@ -157,19 +166,19 @@ SETTINGS = {
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"data": None}, "data: wanted a text, got None"),
+        ({"data": None}, "data: wanted a string, got None"),
         ({"trials": "9"}, "max_trials: wanted an integer of at least 1, got '9'"),
         ({"seconds": "9"}, "max_seconds: wanted > 0, got '9'"),
         ({"finalists": [1]}, r"finalists: wanted an integer .* got \[1\]"),
-        ({"searcher": {}}, "searcher: wanted a text, got {}"),
+        ({"searcher": {}}, "searcher: wanted a string, got {}"),
         ({"searcher": "luck"}, "searcher: 'luck' is not known"),
         ({"blocks": "5"}, "num_blocks: wanted an integer .* got '5'"),
         ({"num_cells": 1.5}, "num_cells: wanted an integer .* got 1.5"),
         ({"filters": "<"}, "filters: wanted an integer .* got '<'"),
         ({"seed": None}, "seed: wanted an integer .* got None"),
         ({"input_size": 32}, "input size: wanted .* got 32"),
-        ({"recipe": 3}, "recipe: wanted a text, got 3"),
-        ({"set": "epochs=1"}, "set: wanted a list of texts, got 'epochs=1'"),
+        ({"recipe": 3}, "recipe: wanted a string, got 3"),
+        ({"set": "epochs=1"}, "set: wanted a list of strings, got 'epochs=1'"),
         ({"set": ["epochs=x"]}, "epochs: wanted int, got 'x'"),
         ({"trails": 3}, "search.json: a search: unknown key 'trails'; did you mean trials"),
     ],
@@ -213,7 +222,7 @@ def test_random_weights_are_told(capsys, tmp_path, monkeypatch):
     status, out, err = run(capsys, "predict", "NASNetCIFAR", image, "--weights", "none")
     assert status == 0
     assert err == (
-        "keras-nasnet: NASNetCIFAR has random weights, what it says of images means nothing\n"
+        "keras-nasnet: NASNetCIFAR has random weights, its predictions are meaningless\n"
     )
     assert "%" in out
     status, _, err = run(capsys, "predict", "NASNetMobile", image)
@@ -241,7 +250,7 @@ def test_what_a_killed_process_left_is_a_new_folder(tmp_path, hold):
     parser = argparse.Namespace(out=tmp_path / "run", resume=None)
     assert run_folder(parser, ()) == tmp_path / "run"
     (tmp_path / "run" / "config.json").touch()
-    with pytest.raises(ValueError, match="is there already"):
+    with pytest.raises(ValueError, match="already exists"):
         run_folder(parser, ())
 
 
@@ -288,7 +297,7 @@ def test_train_and_predict(capsys, caplog, tmp_path):
 
     status, printed, err = run(capsys, *arguments)
     assert status == 0, "images were left out"
-    assert err.splitlines()[-2:] == [f"left out: {reason}" for reason in reasons]
+    assert err.splitlines()[-2:] == [f"skipped: {reason}" for reason in reasons]
     assert not [message for message in caplog.messages if "not an image" in message]
     assert "3 of 4 validation images are training images too" in err
     assert re.search(r"learning rate +│ 0.003125 at first, cosine", printed)
@@ -311,7 +320,7 @@ def test_train_and_predict(capsys, caplog, tmp_path):
         "tensorboard",
     ]
     status, printed, err = run(capsys, "train", "--resume", out)
-    assert "going on from step" in printed, "of a run that has ended, nothing is left to do"
+    assert "resuming from step" in printed, "of a run that has ended, nothing is left to do"
     assert "training images too" not in err, "it was told when the run began"
 
     good = tmp_path / "grey.png"
@@ -359,9 +368,7 @@ def test_a_search_of_which_all_trials_fail(capsys, tmp_path, monkeypatch):
     assert "best.json" not in printed
     assert not (out / "best.json").exists()
     file = re.escape(str(out / "trial_1" / "error.txt"))
-    told = (
-        rf"^keras-nasnet: no trial has succeeded; the last one: {reason} \({file} has all of it\)$"
-    )
+    told = rf"^keras-nasnet: no trial succeeded; the last one: {reason} \(traceback in {file}\)$"
     assert re.search(told, err, re.MULTILINE)
 
     monkeypatch.setattr(NASNetTuner, "run_trial", lambda self, trial, data: 0.5)
@@ -375,7 +382,7 @@ def test_a_search_without_a_trial(capsys, tmp_path):
     arguments = ["search", "--data", "digits", "--out", tmp_path / "run", "--seconds", "1e-9"]
     status, printed, err = run(capsys, *arguments)
     assert status == 1
-    assert "no trial has succeeded, for none was run before the time was up" in err
+    assert "no trial succeeded: the time limit passed before one ran" in err
     assert "best.json" not in printed
 
 

@@ -37,7 +37,7 @@ def test_a_run_is_gone_on_with(written):
     data = tuple(source.first(n) for source, n in zip(open_data("digits"), (64, 32), strict=True))
     said = []
     train(Job.of_run(run), data, run, resume=True, verbose=0, say=said.append)
-    assert said == ["going on from step 6"]
+    assert said == ["resuming from step 6"]
     assert [row["step"] for row in read_log(run / "log.csv")] == [4, 8, 12]
     assert Classifier.load(run).class_names == [str(digit) for digit in range(10)]
 

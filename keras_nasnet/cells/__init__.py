@@ -1,4 +1,4 @@
-"""What a network is, as data: genotypes, their operations, the plan of a network. No Keras."""
+"""Networks as data: genotypes, their operations, the plan of a network. No Keras."""
 
 import lazy_loader
 

@@ -100,7 +100,7 @@ GENOTYPES = {
 }
 
 # Settings of slim's nasnet.py and pnasnet.py, but for the momentum of batch normalization, which
-# matters in training alone.
+# matters only in training.
 MODELS = {
     "NASNetMobile": NASNetConfig(NASNET_A, num_cells=4, penultimate_filters=1056, input_size=224),
     "NASNetLarge": NASNetConfig(
@@ -149,10 +149,10 @@ MODELS = {
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What is published of a network.
+    """What was published about a network.
 
     Args:
-        notation: how the paper writes it.
+        notation: its name in the paper.
         accuracy: in percent: top-1 / top-5 on ImageNet, or the error on CIFAR-10.
         source: the paper, with the table.
     """
@@ -191,8 +191,8 @@ def network_of(genotype: Genotype, stem: str = "imagenet", **settings: Any) -> N
     Args:
         genotype: the two cells.
         stem: `"imagenet"` or `"cifar"`.
-        settings: other fields of `NASNetConfig`, None for the published network's. That of
-            `penultimate_filters` gives the cells as many filters as the published network has.
+        settings: other fields of `NASNetConfig`; None for the published network's. The default
+            `penultimate_filters` gives the cells as many filters as in the published network.
 
     Raises:
         ValueError: as `NASNetConfig` does.

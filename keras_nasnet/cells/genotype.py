@@ -16,9 +16,9 @@ COMBINERS = {
 }
 """How a block combines its edges, with the normalization that follows."""
 CURRENT, PREVIOUS = 0, 1  # the two states every cell starts from
-MAX_BLOCKS = 64  # of a cell: published ones have 5, searches elsewhere up to 12
+MAX_BLOCKS = 64  # per cell: published cells have 5, other searches up to 12
 MAX_NAME = 200  # characters, for a picture's title
-MAX_JSON = 200_000  # characters; two cells of as many blocks have 28,000
+MAX_JSON = 200_000  # characters; two cells with that many blocks have 28,000
 
 State = TypeVar("State")
 Operand = TypeVar("Operand")
@@ -64,7 +64,7 @@ class CellSpec:
         output: tuple of int, states numbered as in `Edge.source`.
 
     Raises:
-        ValueError: naming the block and edge that is wrong, or if there are more than 64 blocks.
+        ValueError: naming the wrong block and edge, or if there are more than 64 blocks.
     """
 
     blocks: tuple[Block, ...]
@@ -137,8 +137,8 @@ def walk(
     Args:
         spec: the cell.
         states: the current and the previous state.
-        edge: `(name, edge, state) -> operand`, where name is such as `"block_0_left"`.
-        combine: `(name, block, left, right) -> state`, where name is such as `"block_0"`.
+        edge: `(name, edge, state) -> operand`, with names like `"block_0_left"`.
+        combine: `(name, block, left, right) -> state`, with names like `"block_0"`.
         concat: `(output, states) -> state`, called once with `spec.output` and those states.
 
     Returns:
@@ -154,7 +154,7 @@ def walk(
 
 @dataclass(frozen=True, slots=True)
 class Genotype:
-    """A normal and a reduction cell, the whole of what the search decides."""
+    """A normal and a reduction cell: everything that the search decides."""
 
     normal: CellSpec
     reduction: CellSpec
@@ -173,13 +173,13 @@ class Genotype:
         """The inverse of `to_dict`. A cell without `output` gets its loose ends.
 
         Raises:
-            ValueError: naming the cell, block and edge that is wrong.
+            ValueError: naming the wrong cell, block and edge.
         """
         check_keys("a genotype", config, ("normal", "reduction"), ("name",))
         name = config.get("name", "")
         if not isinstance(name, str) or len(name) > MAX_NAME:
             raise ValueError(
-                f"name: wanted a text of at most {MAX_NAME} characters, got {shown(name)}"
+                f"name: wanted a string of at most {MAX_NAME} characters, got {shown(name)}"
             )
         cells = {}
         for kind in ("normal", "reduction"):
@@ -196,7 +196,7 @@ class Genotype:
         """The inverse of `to_json`.
 
         Raises:
-            ValueError: as `from_dict`, or if it is no JSON or longer than 200,000 characters.
+            ValueError: as `from_dict`, or if it is not JSON or longer than 200,000 characters.
         """
         return cls.from_dict(parse_json(text, MAX_JSON))
 
@@ -210,7 +210,7 @@ def cell_from_dict(config: Any) -> CellSpec:
     """The inverse of `cell_to_dict`. Without `output` the cell gets its loose ends.
 
     Raises:
-        ValueError: naming the block and edge that is wrong.
+        ValueError: naming the wrong block and edge.
     """
     check_keys("a cell", config, ("blocks",), ("output",))
     blocks = tuple(_blocks_from(config["blocks"]))

@@ -2,7 +2,7 @@
 
 An operation is a name in `OPERATIONS`; what it does to a given input is the list of `Step`s that
 `operation_steps` returns. The layers are built from these steps and the counts are taken from
-them, so that there is one definition of both.
+them, so that both share one definition.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ def strided_size(size: Size, strides: Size) -> Size:
 
 
 class Step(Protocol):
-    """One stage of an operation: knows its weights and its work, never a tensor."""
+    """One stage of an operation: knows its weights and its cost, never a tensor."""
 
     @property
     def strides(self) -> Size: ...
@@ -26,7 +26,7 @@ class Step(Protocol):
     def output_channels(self, channels: int, filters: int) -> int: ...
 
     def num_params(self, channels: int, filters: int) -> int:
-        """Weights, batch normalization's moving statistics among them."""
+        """Number of weights, including batch normalization's moving statistics."""
 
     def mult_adds(self, channels: int, filters: int, size: Size) -> int:
         """Multiply-adds of the convolutions for an output of height and width `size`."""
@@ -41,7 +41,7 @@ class ConvolutionStep:
     dilation_rate: int = 1
     separable: bool = False
     relu: bool = True
-    divisor: int = 1  # of the operation's filters, where the convolution has fewer
+    divisor: int = 1  # of the operation's filters, if the convolution has fewer
 
     def output_channels(self, channels: int, filters: int) -> int:
         return max(filters // self.divisor, 1)
@@ -79,7 +79,7 @@ class PoolStep:
 
 @dataclass(frozen=True, slots=True)
 class FactorizedReductionStep:
-    """Halves height and width by two 1x1 convolutions, of the even and of the odd pixels."""
+    """Halves height and width with two 1x1 convolutions, on the even and the odd pixels."""
 
     relu: bool = True
     strides: Size = (2, 2)
@@ -96,7 +96,7 @@ class FactorizedReductionStep:
 
 @dataclass(frozen=True, slots=True)
 class NormalizationStep:
-    """Normalization of each example by itself, with a scale and an offset for each channel."""
+    """Normalization of each example on its own, with a scale and an offset per channel."""
 
     per_channel: bool
     strides: Size = (1, 1)
@@ -134,7 +134,7 @@ NASNET_OPERATIONS: dict[str, tuple[ConvolutionStep, ...] | PoolStep] = {
     "separable_5x5": _separable(5),
     "separable_7x7": _separable(7),
 }
-"""The paper's 13 operations in its order: a stack of convolutions, or a pool."""
+"""The paper's 13 operations in its order: stacks of convolutions, or pools."""
 
 OPERATIONS = NASNET_OPERATIONS | {
     "bottleneck_1x7_7x1": tuple(
@@ -142,27 +142,27 @@ OPERATIONS = NASNET_OPERATIONS | {
         for kernel_size, divisor in (((1, 1), 4), ((1, 7), 4), ((7, 1), 4), ((1, 1), 1))
     ),
 }
-"""Those, and AmoebaNet's 1x7 then 7x1 with a quarter of the filters (network_utils.py in the
+"""The above, and AmoebaNet's 1x7 then 7x1 with a quarter of the filters (network_utils.py in the
 authors' code, tensorflow/tpu, models/official/amoeba_net)."""
 
 NORMALIZATIONS = {
     "layer_norm": NormalizationStep(per_channel=False),
     "instance_norm": NormalizationStep(per_channel=True),
 }
-"""What may follow the sum of a block, in the spaces of NASNet-B and -C (section 3)."""
+"""What may follow a block's sum in the search spaces of NASNet-B and -C (section 3)."""
 
 ADJUSTMENTS = ("adjust_previous", "adjust_output")
-"""What a cell does to a state that has another size or other channels than it needs: to its
-previous state before all else, and to one of its inputs where that is part of the output. Both
+"""What a cell does to a state whose size or channels do not fit: first to its
+previous state, and to one of its inputs if that is part of the output. Both
 are identities with a factorized reduction; no ReLU precedes the second (slim's
 `_reduce_prev_layer` and `_combine_unused_states`)."""
 
 
 def operation_steps(op: str, channels: int, filters: int, strides: int) -> tuple[Step, ...]:
-    """What operation `op` does to an input of `channels` to give `filters` at `strides`.
+    """The steps of operation `op` from `channels` to `filters` at `strides`.
 
-    Convolutions change channels and stride in the first of them; those of a factorized pair
-    stride each along its own axis. An identity that has to change either becomes ReLU, 1x1
+    The first convolution changes channels and stride; those of a factorized pair
+    each stride along their own axis. An identity that has to change either becomes ReLU, 1x1
     convolution, batch normalization, and a pool that has to change the channels is followed by a
     1x1 convolution and batch normalization with no ReLU (slim's nasnet_utils.py).
 
@@ -173,7 +173,7 @@ def operation_steps(op: str, channels: int, filters: int, strides: int) -> tuple
         strides: 1 or 2.
 
     Returns:
-        Tuple of steps, empty for an identity that has nothing to change.
+        Tuple of steps, empty for an identity with nothing to change.
     """
     if op in NORMALIZATIONS:
         return (NORMALIZATIONS[op],)

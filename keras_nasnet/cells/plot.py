@@ -1,4 +1,4 @@
-"""Pictures of cells, as the paper draws them (Zoph et al. 2018, figure 4)."""
+"""Drawings of cells in the paper's style (Zoph et al. 2018, figure 4)."""
 
 import os
 from collections.abc import Sequence
@@ -34,17 +34,17 @@ LABELS = {
     "add_instance_norm": "add,\ninst. norm",
 }
 STATE_COLOR, COMBINE_COLOR = "#dce6f2", "#cde8c9"
-WIDTH, HEIGHT = 0.76, 0.46  # of a box; boxes stand a unit apart
-LANE = 1 / 16  # between lines that pass the same gap
+WIDTH, HEIGHT = 0.76, 0.46  # of a box; boxes are one unit apart
+LANE = 1 / 16  # between lines in the same gap
 MARGIN = 0.05  # between a line and a box that it passes
-ENTRY = 0.12  # between the ends of lines at a box, at most
+ENTRY = 0.12  # maximum between the ends of lines at a box
 
 Point: TypeAlias = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A node of the picture: an input, an operation, a combination or the output."""
+    """A node of the drawing: an input, an operation, a combination or the output."""
 
     label: str
     color: str
@@ -52,7 +52,7 @@ class Box:
     x: float
 
 
-Operand: TypeAlias = tuple[str, Box]  # an operation and what it takes
+Operand: TypeAlias = tuple[str, Box]  # an operation and its input
 
 
 def plot_genotype(genotype: Genotype, path: str | os.PathLike[str]) -> None:
@@ -60,11 +60,11 @@ def plot_genotype(genotype: Genotype, path: str | os.PathLike[str]) -> None:
 
     Args:
         genotype: `Genotype`.
-        path: of the file, ending in .png, .svg or .pdf.
+        path: of the file; ends in .png, .svg or .pdf.
 
     Raises:
-        ValueError: if the ending is another, or matplotlib is not installed.
-        NotWrittenError: if it cannot be written there.
+        ValueError: for another ending, or if matplotlib is not installed.
+        NotWrittenError: if it cannot be written.
     """
     path = Path(path)
     if path.suffix not in FORMATS:
@@ -92,8 +92,8 @@ def plot_genotype(genotype: Genotype, path: str | os.PathLike[str]) -> None:
 def _picture(spec: CellSpec) -> tuple[list[Box], list[tuple[Box, Box]]]:
     """The boxes of a cell and the arrows between them.
 
-    A block is two operations side by side below their combination; its columns are those next to
-    its sources that are free at its level.
+    A block is two operations side by side below their combination; it takes the free columns
+    of its level that are nearest to its sources.
     """
     boxes: list[Box] = []
     arrows: list[tuple[Box, Box]] = []
@@ -113,7 +113,7 @@ def _picture(spec: CellSpec) -> tuple[list[Box], list[tuple[Box, Box]]]:
         level = max(source.level for source in sources) + 1
         wanted = sum(source.x for source in sources) / 2
         columns = taken.setdefault(level, set())
-        # The nearest column of two units that is free.
+        # The nearest free column two units wide.
         column = min(
             (c for c in range(-len(spec.blocks), len(spec.blocks) + 1) if c not in columns),
             key=lambda c: (abs(2 * c - wanted), c),
@@ -142,8 +142,8 @@ def _picture(spec: CellSpec) -> tuple[list[Box], list[tuple[Box, Box]]]:
 def _lines(boxes: list[Box], arrows: list[tuple[Box, Box]]) -> list[list[Point]]:
     """Corners of the line of each arrow, from the top of a box to the bottom of another.
 
-    A line passes the levels between its boxes upright, in the gaps beside the boxes there, those
-    of different sources apart from each other. So none touches a box that it is not tied to.
+    A line passes the levels between its boxes vertically, in the gaps beside the boxes; lines
+    from different sources keep apart. So no line touches a box that it does not connect.
     """
     columns: dict[int, list[float]] = {}
     for box in boxes:
@@ -170,7 +170,7 @@ def _lines(boxes: list[Box], arrows: list[tuple[Box, Box]]) -> list[list[Point]]
 
 
 def _ended(arrows: list[tuple[Box, Box]], lines: list[list[Point]]) -> list[list[Point]]:
-    """The lines with their ends, side by side at the bottom of a box."""
+    """The lines with their ends spread along the bottom of a box."""
     ending: dict[int, list[int]] = {}
     for index, (_, box) in enumerate(arrows):
         ending.setdefault(id(box), []).append(index)
@@ -185,7 +185,7 @@ def _ended(arrows: list[tuple[Box, Box]], lines: list[list[Point]]) -> list[list
 
 
 def _sides(boxes: list[Box], lines: list[list[Point]]) -> tuple[float, float]:
-    """Left and right end of a picture."""
+    """Left and right edge of a drawing."""
     columns = [box.x for box in boxes] + [x for line in lines for x, _ in line]
     return min(columns) - 0.6, max(columns) + 0.6
 
@@ -216,7 +216,7 @@ def _draw(axes: Any, boxes: list[Box], lines: list[list[Point]]) -> None:
 
 
 def _curve(line: list[Point], path: Any) -> tuple[list[Point], list[int]]:
-    """A line with its corners rounded: vertices and codes of matplotlib's path."""
+    """A line with rounded corners: vertices and codes of a matplotlib path."""
     if len(line) == 2:
         return line, [path.MOVETO, path.LINETO]
     vertices, codes = line[:1], [path.MOVETO]

@@ -29,19 +29,19 @@ def summarize(
     classes: int | None = None,
     input_channels: int = 3,
 ) -> list[Summary]:
-    """Output shape, parameters and multiply-adds of every part, without building anything.
+    """Output shape, parameters and multiply-adds of each part, without building anything.
 
     Multiply-adds count convolutions and the classifier for one image, as the paper does.
 
     Args:
         config: the network.
-        input_size: height and width in pixels, each from 32 to 16,384; the config's by default.
+        input_size: height and width in pixels, each from 32 to 16,384. Default: the config's.
         include_top: bool, whether the classifier is counted.
-        classes: int; the config's by default.
+        classes: int. Default: the config's.
         input_channels: int >= 1.
 
     Returns:
-        List of `Summary`, in order; their sums are the network's.
+        List of `Summary`, in order; they add up to the whole network.
 
     Raises:
         ValueError: if the input size is out of range.
@@ -88,7 +88,7 @@ def _count(layout: CellLayout, current_size: Size, previous_size: Size) -> tuple
 
 
 def short_count(count: int) -> str:
-    """A count as tables print it: `"5.3M"`, `"564M"`, `"23.8B"`."""
+    """A count as printed in tables: `"5.3M"`, `"564M"`, `"23.8B"`."""
     if count >= 1e9:
         return f"{count / 1e9:.1f}B"
     return f"{count / 1e6:.1f}M" if count < 1e8 else f"{count / 1e6:.0f}M"

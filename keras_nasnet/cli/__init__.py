@@ -1,4 +1,4 @@
-"""The command line `keras-nasnet`: arguments and printing only."""
+"""The `keras-nasnet` command line: arguments and printing only."""
 
 import argparse
 import logging
@@ -25,16 +25,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `keras-nasnet`.
 
     Args:
-        arguments: list of str; those of the process by default.
+        arguments: list of str. Default: the command line's.
 
     Returns:
-        Exit status: 0; 1 if images that were named could not be read, training or all trials of a
-        search failed, runtimes were not run or files not written; 2 for a mistake in the
-        arguments or a folder that is in use.
+        Exit status: 0 on success; 1 if named images could not be read, training or all trials of a
+        search failed, a runtime failed or a file could not be written; 2 for a mistake in the
+        arguments or a folder in use.
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s")
-    warnings.filterwarnings("ignore", "Image size .* exceeds limit")  # Pillow's, ours is an error
+    warnings.filterwarnings("ignore", "Image size .* exceeds limit")  # Pillow's; ours is an error
     try:
         return options.run(options)
     except (ValueError, OSError) as error:
@@ -48,8 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="keras-nasnet",
-        description="NASNet for Keras: look at a network, train it, classify images, export it.",
-        epilog="The backend is Keras's: KERAS_BACKEND=tensorflow, jax or torch.",
+        description="NASNet for Keras: inspect and train networks, classify images, export models.",
+        epilog="Set the Keras backend with KERAS_BACKEND=tensorflow, jax or torch.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     modules = (info, plot, train, recipes, predict, embed, export, benchmark, search, list, convert)

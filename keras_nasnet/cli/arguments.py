@@ -1,4 +1,4 @@
-"""What the commands share: the arguments that name a network, a recipe and a backend."""
+"""Arguments that the commands share, which name a network, a recipe and a backend."""
 
 import argparse
 import importlib.util
@@ -65,7 +65,7 @@ def add_network(parser: argparse.ArgumentParser, argument: Sequence[str]) -> Non
     parser.add_argument(
         *argument,
         metavar="MODEL",
-        help=f"{', '.join((*MODELS, *GENOTYPES))}, or the path of a genotype's JSON",
+        help=f"{', '.join((*MODELS, *GENOTYPES))}, or the path of a genotype JSON file",
     )
     parser.add_argument(
         "--num-cells", type=int, metavar="N", help="normal cells in each of the three stages"
@@ -76,12 +76,12 @@ def add_network(parser: argparse.ArgumentParser, argument: Sequence[str]) -> Non
     parser.add_argument(
         "--stem",
         choices=("imagenet", "cifar"),
-        help="of a genotype: for large images (default) or for small ones",
+        help="stem of a genotype: for large images (default) or small ones",
     )
 
 
 def config_of(options: argparse.Namespace) -> NASNetConfig:
-    """The network that the name of a model or genotype, or a genotype's file, stands for."""
+    """The network for the name of a model or genotype, or for a genotype file."""
     settings = {
         key: getattr(options, key)
         for key in ("num_cells", "penultimate_filters", "stem")
@@ -96,8 +96,8 @@ def config_of(options: argparse.Namespace) -> NASNetConfig:
         return network_of(GENOTYPES[name], **settings)
     if not os.path.isfile(name):  # unlike Path's, false where the name is too long
         raise ValueError(
-            f"{cut(name)} is no model, genotype or file; allowed are "
-            f"{', '.join((*MODELS, *GENOTYPES))} and the path of a genotype's JSON"
+            f"{cut(name)} is not a model, genotype or file; allowed are "
+            f"{', '.join((*MODELS, *GENOTYPES))} and the path of a genotype JSON file"
         )
     with within(name):
         genotype = Genotype.from_dict(read_json(Path(name), MAX_JSON))
@@ -108,14 +108,14 @@ def add_classifier(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model",
         metavar="MODEL",
-        help=f"a run folder, a .keras file, or with ImageNet's weights {IMAGENET_MODELS}",
+        help=f"a run folder, a .keras file, or {IMAGENET_MODELS} with ImageNet weights",
     )
     parser.add_argument("--input-size", type=size, metavar="N", help="resize to N or HEIGHTxWIDTH")
     parser.add_argument(
         "--weights",
         metavar="FILE",
         default=IMAGENET,
-        help="other weights of a model that is named: the path of a file, or none",
+        help="weights for a model given by name: the path of a file, or none for random ones",
     )
 
 
@@ -125,12 +125,11 @@ def load_classifier(options: argparse.Namespace) -> "Classifier":
 
     is_named = options.model in MODELS
     if not is_named and options.weights != IMAGENET:
-        raise ValueError(f"--weights: {options.model} has its own; leave it out")
+        raise ValueError(f"--weights: {options.model} already has weights; leave it out")
     weights = None if options.weights == "none" else options.weights
     if is_named and weights is None:
         print(
-            f"keras-nasnet: {options.model} has random weights, what it says of images means "
-            "nothing",
+            f"keras-nasnet: {options.model} has random weights, its predictions are meaningless",
             file=sys.stderr,
         )
     return Classifier.load(options.model, options.input_size, weights)
@@ -143,7 +142,7 @@ def add_set(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="NAME=VALUE",
-        help="change settings of the recipe (see keras-nasnet recipes)",
+        help="override settings of the recipe (see keras-nasnet recipes)",
     )
 
 
@@ -156,20 +155,20 @@ def recipe_of(name: str, changes: list[str]) -> Recipe:
 
 
 def run_folder(options: argparse.Namespace, may_change: tuple[str, ...]) -> Path:
-    """The folder of `--out`, which has to be new, or of `--resume`, which keeps its settings.
+    """The folder given by `--out`, which must be new, or by `--resume`, which keeps its settings.
 
     Args:
-        options: what was parsed.
-        may_change: names of those that may be given with `--resume`.
+        options: the parsed arguments.
+        may_change: names of the options allowed with `--resume`.
 
     Raises:
-        NotWrittenError: if it cannot be made there.
-        ValueError: if the folder is there already, or another setting is given with `--resume`.
+        NotWrittenError: if it cannot be created.
+        ValueError: if the folder already exists, or another option is given with `--resume`.
     """
     folder = Path(options.resume or options.out)
     if options.resume is None:
         if folder.exists() and (not folder.is_dir() or _has_files(folder)):
-            raise ValueError(f"--out: {folder} is there already; name a new folder")
+            raise ValueError(f"--out: {folder} already exists; name a new folder")
         check_place(folder, makes_folders=True)
         return folder
     changed = [
@@ -178,17 +177,19 @@ def run_folder(options: argparse.Namespace, may_change: tuple[str, ...]) -> Path
         if name not in ("resume", *may_change) and value != options.parser.get_default(name)
     ]
     if changed:
-        raise ValueError(f"--resume: the run keeps its settings; leave out {', '.join(changed)}")
+        raise ValueError(
+            f"--resume: the settings of a run cannot change; leave out {', '.join(changed)}"
+        )
     return folder
 
 
 def _has_files(folder: Path) -> bool:
-    """Whether there is more than what a process leaves that is killed before it has begun."""
+    """Whether there is more than a process leaves behind if it is killed before it starts."""
     return any(path.name not in (LOCK, HOLDER) for path in folder.iterdir())
 
 
 def choose_backend() -> None:
-    """Takes an installed backend where the user has named none, and keeps it quiet."""
+    """Picks an installed backend if the user has not set one, and silences its logs."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "KERAS_BACKEND" in os.environ:
         return

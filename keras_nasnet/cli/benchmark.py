@@ -26,9 +26,9 @@ from keras_nasnet.cli.arguments import (
 if TYPE_CHECKING:
     from keras_nasnet.inference.benchmark import Route
 
-MAX_BATCH = 4_096  # 2.5 GB of NASNetMobile's images; more bring no more speed
-NUM_IMAGES = 200  # to quantize with, and as many held-out ones to compare results on
-COLUMNS = {  # heading, in two lines, and format of what goes into 80 characters; --json has all
+MAX_BATCH = 4_096  # 2.5 GB of images for NASNetMobile; larger ones are no faster
+NUM_IMAGES = 200  # to quantize with, and as many held out to compare results on
+COLUMNS = {  # two-line heading and format of the columns that fit 80 characters; --json has all
     "batch": ("batch ", "{:d}"),
     "images_per_s": ("images /s", "{:.1f}"),
     "p50_ms": ("p50 ms", "{:.1f}"),
@@ -45,7 +45,7 @@ def add(commands: Commands) -> None:
         commands,
         "benchmark",
         run,
-        "measure a model by every runtime and precision found here",
+        "measure a model in every available runtime and precision",
         "keras-nasnet benchmark NASNetMobile --weights none --batch-sizes 1 16",
     )
     add_classifier(parser)
@@ -53,18 +53,18 @@ def add(commands: Commands) -> None:
         "--batch-sizes", type=int, nargs="+", default=[1, 16], metavar="N", help="default: 1 16"
     )
     parser.add_argument(
-        "--runtimes", nargs="+", metavar="NAME", help="only these; default: all that are found"
+        "--runtimes", nargs="+", metavar="NAME", help="only these; default: all available ones"
     )
     parser.add_argument(
-        "--seconds", type=float, default=5, help="of each batch size; default: %(default)s"
+        "--seconds", type=float, default=5, help="per batch size; default: %(default)s"
     )
     parser.add_argument(
         "--data",
         metavar="DATA",
-        help="digits, tfds:NAME or a folder: images to quantize with, and held-out ones to compare "
-        "results on; without it random ones, and no int8",
+        help="digits, tfds:NAME or a folder, for images to quantize with and held-out ones to "
+        "compare results on; default: random images, no int8",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -77,9 +77,11 @@ def run(options: argparse.Namespace) -> int:
     found = list(dict.fromkeys(route.runtime for route in some))
     for name in options.runtimes or ():
         if name not in found:
-            raise ValueError(f"--runtimes: {name!r} is not found; allowed are {', '.join(found)}")
+            raise ValueError(
+                f"--runtimes: {name!r} is not available; allowed are {', '.join(found)}"
+            )
     some = [route for route in some if route.runtime in (options.runtimes or found)]
-    with redirect_stdout(sys.stderr):  # downloads and converters print, too
+    with redirect_stdout(sys.stderr):  # downloads and converters print too
         rows = _measure(options, some)
     if options.json:
         print(json.dumps(rows, indent=2))
@@ -98,7 +100,7 @@ def _measure(options: argparse.Namespace, some: Sequence["Route"]) -> list[dict[
         representative_data, images = (
             source.sample(NUM_IMAGES, classifier.size) for source in open_data(options.data)
         )
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # says what is deprecated
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # logs deprecations
     rows = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=len(some))
@@ -117,7 +119,7 @@ def _measure(options: argparse.Namespace, some: Sequence["Route"]) -> list[dict[
 
 
 def table_of(rows: list[dict[str, Any]]) -> Table:
-    """Rows as `benchmark` gives them; where one cannot be run, the reason instead of numbers."""
+    """A table of `benchmark`'s rows; for a failure, the reason instead of numbers."""
     lines = [heading.split(" ") for heading, _ in COLUMNS.values()]
     lines = [list(line) for line in zip(*lines, strict=True)]
     lines += [[_format(row, key) for key in COLUMNS] for row in rows if "failure" not in row]

@@ -21,7 +21,7 @@ def add(commands: Commands) -> None:
         commands,
         "convert",
         run,
-        "write the weights of slim, timm, Cadene or keras.applications as a file of this package",
+        "convert weights from slim, timm, Cadene or keras.applications to a file of this package",
         "keras-nasnet convert model.ckpt nasnet_large.safetensors\n"
         "  keras-nasnet convert hf://timm/pnasnet5large.tf_in1k pnasnet_large.weights.h5",
     )
@@ -29,13 +29,15 @@ def add(commands: Commands) -> None:
         "source", metavar="SOURCE", help="a weight file, a checkpoint, or hf://OWNER/NAME"
     )
     parser.add_argument(
-        "out", metavar="OUT", help=f"to write: {', '.join(written_endings())}; and OUT.md"
+        "out",
+        metavar="OUT",
+        help=f"file to write: {', '.join(written_endings())}; also writes OUT.md",
     )
     add_network(parser, ["--model"])
     parser.add_argument(
-        "--raw", action="store_true", help="the weights themselves, not their moving averages"
+        "--raw", action="store_true", help="use the raw weights, not their moving averages"
     )
-    parser.add_argument("--licence", metavar="TEXT", help="of the source, for the card")
+    parser.add_argument("--licence", metavar="TEXT", help="licence of the source, for the card")
 
 
 def run(options: argparse.Namespace) -> int:

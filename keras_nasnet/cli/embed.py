@@ -18,7 +18,7 @@ def add(commands: Commands) -> None:
         commands,
         "embed",
         run,
-        "write a vector of features for each image",
+        "write a feature vector for each image",
         "keras-nasnet embed photos/*.jpg --out features.parquet",
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image file")
@@ -26,14 +26,14 @@ def add(commands: Commands) -> None:
         "--out",
         required=True,
         metavar="FILE",
-        help=f"to write, {' or '.join(FORMATS)}: float32, a row for each image in order, of NaN "
-        "where it cannot be read; .parquet also has their names",
+        help=f"{' or '.join(FORMATS)} file to write: float32, one row per image in order, NaN "
+        "if it cannot be read; .parquet also has the file names",
     )
     parser.add_argument(
         "--model",
         default="NASNetMobile",
         metavar="MODEL",
-        help="as for predict; default: %(default)s with ImageNet's weights",
+        help="as for predict; default: %(default)s with ImageNet weights",
     )
     parser.add_argument("--input-size", type=size, metavar="N", help="resize to N or HEIGHTxWIDTH")
 

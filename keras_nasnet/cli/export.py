@@ -21,7 +21,7 @@ def add(commands: Commands) -> None:
         commands,
         "export",
         run,
-        "write a model for another runtime, checked by it",
+        "export a model for another runtime and check it there",
         "keras-nasnet export run models/flowers/1 --format tf_saved_model",
     )
     add_classifier(parser)
@@ -35,20 +35,22 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--data",
         metavar="DATA",
-        help="for int8: digits, tfds:NAME or a folder, of whose training images "
-        f"{NUM_REPRESENTATIVE} are measured",
+        help="for int8: digits, tfds:NAME or a folder; calibrates on "
+        f"{NUM_REPRESENTATIVE} of its training images",
     )
     parser.add_argument(
         "--image-dtype",
         choices=("float32", "uint8"),
         default="float32",
-        help="of the input, 0 to 255; default: %(default)s",
+        help="dtype of the input, 0 to 255; default: %(default)s",
     )
     parser.add_argument(
-        "--top", type=int, default=5, help="classes named for an image; default: %(default)s"
+        "--top", type=int, default=5, help="classes returned per image; default: %(default)s"
     )
-    parser.add_argument("--no-fuse", action="store_true", help="export the network as it is")
-    parser.add_argument("--force", action="store_true", help="replace an export at OUT")
+    parser.add_argument(
+        "--no-fuse", action="store_true", help="export the network without fusing it"
+    )
+    parser.add_argument("--force", action="store_true", help="replace an existing export at OUT")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -64,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     images = None
     if options.data is not None:
         images = open_data(options.data)[0].sample(NUM_REPRESENTATIVE, classifier.size)
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # says what is deprecated
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # logs deprecations
     export(
         classifier.model,
         options.out,

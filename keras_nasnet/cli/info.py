@@ -18,7 +18,10 @@ def add(commands: Commands) -> None:
     )
     add_network(parser, ["model"])
     parser.add_argument(
-        "--input-size", type=size, metavar="N", help="N or HEIGHTxWIDTH; default: the model's"
+        "--input-size",
+        type=size,
+        metavar="N",
+        help="image size, N or HEIGHTxWIDTH; default: the model's",
     )
 
 

@@ -16,7 +16,7 @@ def add(commands: Commands) -> None:
         commands,
         "list",
         run,
-        "print every published weight file, its size and licence, and the formats that are read",
+        "list published weight files with size and licence, and the supported formats",
         "keras-nasnet list",
     )
 
@@ -29,8 +29,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _print_published() -> None:
     table = Table("model")
-    table.add_column("weights=, and where it comes from", overflow="fold")
-    table.add_column("about MB", justify="right")
+    table.add_column("weights=, and its source", overflow="fold")
+    table.add_column("MB (approx.)", justify="right")
     table.add_column("licence")
     for weights in WEIGHTS:
         include_top = weights.classes is not None
@@ -50,9 +50,9 @@ def _print_published() -> None:
 
 
 def _print_formats() -> None:
-    table = Table("format of a file", "what weights= takes", "convert writes")
+    table = Table("file format", "weights= takes", "convert writes")
     for each in formats.FORMATS:
-        takes = each.takes.replace("`", "")  # of Markdown
+        takes = each.takes.replace("`", "")  # Markdown
         table.add_row(each.title, takes, "\n".join(each.endings))
         table.add_section()
     console.print(table)

@@ -19,7 +19,7 @@ def add(commands: Commands) -> None:
         "--out",
         default="cells.png",
         metavar="FILE",
-        help=f"to write, ending in {', '.join(FORMATS)}; default: %(default)s",
+        help=f"file to write, ending in {', '.join(FORMATS)}; default: %(default)s",
     )
 
 

@@ -25,7 +25,9 @@ def add(commands: Commands) -> None:
     )
     add_classifier(parser)
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image file")
-    parser.add_argument("--top", type=int, default=5, help="classes an image; default: %(default)s")
+    parser.add_argument(
+        "--top", type=int, default=5, help="classes per image; default: %(default)s"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ def add(commands: Commands) -> None:
         commands,
         "recipes",
         run,
-        "print the recipes of training, each value with its source",
+        "print the training recipes, each value with its source",
         "keras-nasnet recipes cifar10 --set epochs=60",
     )
     parser.add_argument("recipe", nargs="?", metavar="NAME", help=f"one of {', '.join(RECIPES)}")
@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.recipe is None:
         if options.set:
-            raise ValueError("--set: name the recipe that it changes")
+            raise ValueError("--set: name the recipe to change")
         table = Table("setting", *(name.replace("-", "-\n") for name in RECIPES))
         for name in RECIPES["cifar10"]:
             table.add_row(name, *(_text(choices[name].value) for choices in RECIPES.values()))

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 SETTINGS = "search.json"
 MAX_JSON = 1_000_000  # characters
-LIMITS = ("trials", "seconds", "finalists", "finalist_epochs")  # may change when it goes on
-PLACES = ("workers", "bind")  # where it runs, of no importance to what it finds
+LIMITS = ("trials", "seconds", "finalists", "finalist_epochs")  # may change on resuming
+PLACES = ("workers", "bind")  # where it runs; does not affect what it finds
 
 
 def add(commands: Commands) -> None:
@@ -37,40 +37,45 @@ def add(commands: Commands) -> None:
         commands,
         "search",
         run,
-        "search for the cells of a network, by training many small ones",
+        "search for cells by training many small networks",
         "keras-nasnet search --data photos/ --trials 200 --out run\n"
         "  keras-nasnet search --resume run --trials 300\n"
         "  keras-nasnet train --data photos/ --genotype run/best.json --num-cells 6 --out larger",
     )
     place = parser.add_mutually_exclusive_group(required=True)
-    place.add_argument("--out", metavar="RUN", help="folder to write, not there yet")
-    place.add_argument("--resume", metavar="RUN", help="folder of a search to go on with")
+    place.add_argument("--out", metavar="RUN", help="new folder to write to")
+    place.add_argument("--resume", metavar="RUN", help="folder of a search to resume")
     parser.add_argument(
         "--data", metavar="DATA", help="as for train; a tenth of its training images is held out"
     )
-    parser.add_argument("--trials", type=int, metavar="N", help="networks to train in all")
-    parser.add_argument("--seconds", type=float, metavar="S", help="to begin no more trials after")
+    parser.add_argument("--trials", type=int, metavar="N", help="total number of networks to train")
+    parser.add_argument(
+        "--seconds", type=float, metavar="S", help="start no new trials after S seconds"
+    )
     parser.add_argument(
         "--finalists",
         type=int,
         metavar="K",
-        help="train the cells of the K best trials longer at the end, and rank them anew",
+        help="at the end, train the cells of the K best trials longer and re-rank them",
     )
     parser.add_argument(
-        "--finalist-epochs", type=int, metavar="N", help="default: five times those of a trial"
+        "--finalist-epochs",
+        type=int,
+        metavar="N",
+        help="epochs per finalist; default: five times a trial's",
     )
     parser.add_argument(
         "--workers",
         type=int,
         default=1,
         metavar="N",
-        help="trials at once, each on its share of the cores; default: %(default)s",
+        help="trials to run in parallel, each on its share of the cores; default: %(default)s",
     )
     parser.add_argument(
         "--bind",
         metavar="ADDRESS",
-        help="where workers elsewhere reach this search, such as 0.0.0.0. What listens there has "
-        "no authentication: whoever reaches it can end and alter the search",
+        help="address for workers on other machines, such as 0.0.0.0. There is no "
+        "authentication: anyone who reaches it can stop or alter the search",
     )
     parser.add_argument(
         "--searcher",
@@ -79,10 +84,10 @@ def add(commands: Commands) -> None:
         help="controller, evolution, local, predictor or random; default: %(default)s",
     )
     for name, default, what in (
-        ("blocks", 5, "in each cell"),
-        ("num-cells", 2, "normal cells in each of the three stages of a child"),
-        ("filters", 32, "of the first stage of a child"),
-        ("seed", 0, "of everything"),
+        ("blocks", 5, "blocks per cell"),
+        ("num-cells", 2, "normal cells in each of a child's three stages"),
+        ("filters", 32, "filters in a child's first stage"),
+        ("seed", 0, "random seed"),
     ):
         parser.add_argument(
             f"--{name}", type=int, default=default, metavar="N", help=f"{what}; default: {default}"
@@ -92,10 +97,13 @@ def add(commands: Commands) -> None:
         type=size,
         default=(32, 32),
         metavar="N",
-        help="N or HEIGHTxWIDTH; default: 32",
+        help="image size, N or HEIGHTxWIDTH; default: 32",
     )
     parser.add_argument(
-        "--recipe", default="search-child", metavar="NAME", help="default: %(default)s"
+        "--recipe",
+        default="search-child",
+        metavar="NAME",
+        help="for children; default: %(default)s",
     )
     add_set(parser)
 
@@ -109,21 +117,21 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """What is searched for and how: of the command line, or of the search that goes on."""
+    """The settings of the search, from the command line or from the search that is resumed."""
     others = ("out", "resume", "run", "parser", *PLACES)
     settings = {name: value for name, value in vars(options).items() if name not in others}
     if options.resume:
         limits = {name: settings[name] for name in LIMITS if settings[name] is not None}
         settings = _settings_of(folder, list(settings)) | limits
     if settings["data"] is None:
-        raise ValueError("--data: say what to train on")
+        raise ValueError("--data: required, names the images to train on")
     if settings["trials"] is None and settings["seconds"] is None:
-        raise ValueError("--trials, --seconds: say when to stop")
+        raise ValueError("--trials, --seconds: at least one is required")
     counts = {name: settings[name] for name in ("finalists", "finalist_epochs")}
     check_integers(1, **{name: count for name, count in counts.items() if count is not None})
     check_integers(1, MAX_WORKERS, workers=options.workers)
     check_integers(0, MAX_SEED, seed=settings["seed"])
-    from keras_nasnet.search import SEARCHERS  # with SciPy, which the other commands do without
+    from keras_nasnet.search import SEARCHERS  # needs SciPy, unlike the other commands
 
     check_member("searcher", settings["searcher"], SEARCHERS)
     return settings
@@ -135,7 +143,7 @@ def _tuner(settings: dict[str, Any], folder: Path) -> "NASNetTuner":
     from keras_nasnet.data.source import open_data
     from keras_nasnet.search import NASNetTuner
 
-    open_data(settings["data"], settings["seed"])  # so that mistakes are told now
+    open_data(settings["data"], settings["seed"])  # reports mistakes before any work
     tuner = NASNetTuner(
         space,
         settings["searcher"],
@@ -162,24 +170,24 @@ def _search(
 
     folder, data = Path(tuner.project_dir), settings["data"]
     if bind:
-        console.print(f"listening on {bind}, without authentication: anyone may alter this search")
+        console.print(f"listening on {bind} without authentication: anyone can alter this search")
     try:
         tuner.search(data, num_workers=num_workers, address=bind or LOOPBACK)
         trials = [tuner.oracle.trials[key] for key in tuner.oracle.end_order]
         if all(trial.score is None for trial in trials):
-            return _failed(f"no trial has succeeded{_last_reason(tuner, trials)}")
+            return _failed(f"no trial succeeded{_last_reason(tuner, trials)}")
         if settings["finalists"]:
             tuner.train_finalists(data, settings["finalists"], settings["finalist_epochs"])
     except NotWrittenError as error:
-        go_on = f"Once it can be, to go on: keras-nasnet search --resume {folder}"
+        go_on = f"To resume once it can be: keras-nasnet search --resume {folder}"
         return _failed(f"{error}\n{go_on}")
     except KeyboardInterrupt:
-        console.print(f"\nstopped; to go on: keras-nasnet search --resume {folder}")
+        console.print(f"\nstopped; to resume: keras-nasnet search --resume {folder}")
         return 130
-    except (FloatingPointError, ChildFailedError) as error:  # of a finalist
+    except (FloatingPointError, ChildFailedError) as error:  # in a finalist
         return _failed(str(error))
     tuner.results_summary()
-    console.print(f"{folder / REPORT} shows the search, {folder / BEST} holds the best cells")
+    console.print(f"{folder / REPORT} reports the search, {folder / BEST} has the best cells")
     return 0
 
 
@@ -188,9 +196,9 @@ def _last_reason(tuner: "NASNetTuner", trials: list[Any]) -> str:
     from keras_nasnet.search.record import ERROR
 
     if not trials:
-        return ", for none was run before the time was up"
+        return ": the time limit passed before one ran"
     file = Path(tuner.get_trial_dir(trials[-1].trial_id)) / ERROR
-    return f"; the last one: {reason_of(trials[-1].message)} ({file} has all of it)"
+    return f"; the last one: {reason_of(trials[-1].message)} (traceback in {file})"
 
 
 def _failed(what: str) -> int:
@@ -199,17 +207,17 @@ def _failed(what: str) -> int:
 
 
 def _settings_of(folder: Path, names: list[str]) -> dict[str, Any]:
-    """The settings of a search that is there, as far as nothing checks them later."""
+    """The settings of an existing search, with checks for those that nothing checks later."""
     with within(str(folder / SETTINGS)):
         try:
             settings = read_json(folder / SETTINGS, MAX_JSON)
         except OSError as error:
-            raise ValueError(f"{folder} is no folder of a search: {error}") from None
+            raise ValueError(f"{folder} is not a search folder: {error}") from None
         check_keys("a search", settings, names)
         for name in ("data", "searcher", "recipe"):
             if not isinstance(settings[name], str):
-                raise ValueError(f"{name}: wanted a text, got {shown(settings[name])}")
+                raise ValueError(f"{name}: wanted a string, got {shown(settings[name])}")
         changes = settings["set"]
         if not isinstance(changes, list) or not all(isinstance(text, str) for text in changes):
-            raise ValueError(f"set: wanted a list of texts, got {shown(changes)}")
+            raise ValueError(f"set: wanted a list of strings, got {shown(changes)}")
     return settings

@@ -44,21 +44,22 @@ def add(commands: Commands) -> None:
         "  keras-nasnet train --resume run",
     )
     place = parser.add_mutually_exclusive_group(required=True)
-    place.add_argument("--out", metavar="RUN", help="folder to write, not there yet")
-    place.add_argument("--resume", metavar="RUN", help="folder of a run to go on with")
+    place.add_argument("--out", metavar="RUN", help="new folder to write to")
+    place.add_argument("--resume", metavar="RUN", help="folder of a run to resume")
     parser.add_argument(
         "--data",
         metavar="DATA",
-        help="digits, tfds:NAME, or a folder with a folder of images for each class "
-        "(or train and validation folders of such)",
+        help="digits, tfds:NAME, or a folder with one subfolder of images per class "
+        "(or with train and validation folders of such subfolders)",
     )
     add_network(parser, ["--model", "--genotype"])
     parser.set_defaults(model="NASNetCIFAR")
+    parser.add_argument("--weights", metavar="FILE", help="start from a weight file, or imagenet")
     parser.add_argument(
-        "--weights", metavar="FILE", help="start from a weight file, or from imagenet"
-    )
-    parser.add_argument(
-        "--input-size", type=size, metavar="N", help="N or HEIGHTxWIDTH; default: the model's"
+        "--input-size",
+        type=size,
+        metavar="N",
+        help="image size, N or HEIGHTxWIDTH; default: the model's",
     )
     parser.add_argument(
         "--recipe",
@@ -66,22 +67,25 @@ def add(commands: Commands) -> None:
         help=f"{', '.join(RECIPES)}; default: finetune with --weights, else search-child",
     )
     add_set(parser)
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="random seed; default: %(default)s")
     parser.add_argument(
-        "--devices", type=int, default=1, help="to split batches over; default: %(default)s"
+        "--devices",
+        type=int,
+        default=1,
+        help="number of devices to split batches across; default: %(default)s",
     )
     parser.add_argument(
         "--checkpoint-seconds",
         type=float,
         default=300.0,
         metavar="S",
-        help="between checkpoints within an epoch; default: %(default)g",
+        help="seconds between checkpoints within an epoch; default: %(default)g",
     )
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="read all images first, and do not train if one cannot be read; without it those "
-        "are left out, and listed at the end",
+        help="read all images first, and do not train if one cannot be read; by default, "
+        "unreadable images are skipped and listed at the end",
     )
 
 
@@ -108,7 +112,7 @@ def _run(job: Job, folder: Path, options: argparse.Namespace) -> int:
         console.print(_plan_of_training(job, data))
         status = _train(job, data, folder, resume, options.checkpoint_seconds)
     for message in sorted({message for source in data for message in source.unreadable}):
-        print(f"left out: {message}", file=sys.stderr)
+        print(f"skipped: {message}", file=sys.stderr)
     return status
 
 
@@ -130,7 +134,7 @@ def _train(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Logs no images that are left out, for they are listed at the end, below all bars."""
+    """Does not log skipped images, which are listed at the end, below the progress bars."""
     log = logging.getLogger("keras_nasnet.data.source")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -141,7 +145,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _unreadable(job: Job, data: "tuple[Source, Source]") -> str:
-    """What is wrong with the images, a line each; empty if all can be read."""
+    """The unreadable images with the reasons, one per line; empty if there are none."""
     from keras_nasnet.data.inspection import read_all
 
     lines = read_all(data, job.size)
@@ -152,7 +156,7 @@ def _unreadable(job: Job, data: "tuple[Source, Source]") -> str:
 
 def _new_job(options: argparse.Namespace) -> Job:
     if options.data is None:
-        raise ValueError("--data: say what to train on")
+        raise ValueError("--data: required, names the images to train on")
     config = config_of(options)
     name = options.recipe or ("finetune" if options.weights else "search-child")
     return Job(
@@ -167,7 +171,7 @@ def _new_job(options: argparse.Namespace) -> Job:
 
 
 def _plan_of_training(job: Job, data: "tuple[Source, Source]") -> Table:
-    """What is about to happen, before it does."""
+    """The summary that is printed before training."""
     training, validation = data
     recipe, classes = job.recipe, len(training.class_names)
     steps = recipe.epochs * max(1, len(training) // recipe.batch_size)

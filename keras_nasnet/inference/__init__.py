@@ -1,4 +1,4 @@
-"""What a trained model is used by: a classifier of images, exports, a benchmark of runtimes."""
+"""Using a trained model: an image classifier, export, a benchmark of runtimes."""
 
 import lazy_loader
 

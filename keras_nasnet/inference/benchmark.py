@@ -1,7 +1,7 @@
-"""What a model costs on this machine, by every runtime that is installed.
+"""Measures a model on this machine in every installed runtime.
 
-Each runtime and precision has a process of its own, so that its peak memory is its own; this
-module imports neither Keras nor a backend until one is measured.
+Each runtime and precision gets its own process, so that peak memory is measured separately; this
+module imports neither Keras nor a backend until then.
 """
 
 import json
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Row: TypeAlias = dict[str, Any]
 
 KERAS, FUSED = "keras", "fused"
-NUM_RANDOM = 16  # images to compare results on, where none are given
+NUM_RANDOM = 16  # images to compare results on, if none are given
 MIN_CALLS = 5
 
 
@@ -38,7 +38,7 @@ class Route:
     """A way to run a model.
 
     Args:
-        runtime: `"keras"`, the model as it is; `"fused"`, `keras_nasnet.fuse` of it, both by
+        runtime: `"keras"`, the model as it is; `"fused"`, `keras_nasnet.fuse` of it, both run by
             Keras's backend; or a format of `keras_nasnet.export`.
         precision: str, as in `export`.
     """
@@ -48,7 +48,7 @@ class Route:
 
 
 def routes(with_data: bool) -> list[Route]:
-    """Those that this machine has.
+    """The routes available on this machine.
 
     Args:
         with_data: bool, whether there are images to quantize with.
@@ -74,19 +74,19 @@ def benchmark(
 
     Args:
         classifier: `keras_nasnet.inference.classifier.Classifier`.
-        some: of `routes()`.
+        some: routes from `routes()`.
         batch_sizes: ints.
-        seconds: float, how long each batch size is run, 5 calls at least.
+        seconds: float, how long each batch size runs, with at least 5 calls.
         images: uint8 array `(number, height, width, 3)` from 0 to 255, to compare results on.
             Default: 16 random ones.
-        representative_data: uint8 array as `images`, to quantize with; needed for `"int8"`.
+        representative_data: uint8 array like `images`, to quantize with; needed for `"int8"`.
 
     Yields:
         Each route, with a dictionary for each batch size: `runtime`, `precision`, `batch`,
-        `images_per_s`, milliseconds a call `p50_ms`, `p90_ms`, `p99_ms`, `peak_mib` of the
-        process, `size_mib` on disk, `agreement`, the share of images whose best class is that of
-        the model in float32, and `difference`, the greatest one between probabilities; both None
-        where the model itself cannot be run. A route that cannot be run, or whose results are not
+        `images_per_s`, milliseconds per call `p50_ms`, `p90_ms`, `p99_ms`, `peak_mib` of the
+        process, `size_mib` on disk, `agreement`, the share of images with the same best class as
+        the float32 model, and `difference`, the largest between probabilities; both None
+        if the model itself cannot run. A route that cannot run, or whose results differ from
         the model's, has one dictionary: `runtime`, `precision` and `failure`, the reason.
     """
     if images is None:
@@ -101,7 +101,7 @@ def benchmark(
                 rows, probabilities = _measure(
                     classifier, route, folder, batch_sizes, seconds, representative_data
                 )
-            except Exception as error:  # of any kind: it is that of one route
+            except Exception as error:  # of any kind: it affects only this route
                 reason = str(error) if isinstance(error, ValueError) else repr(error)
                 yield route, [asdict(route) | {"failure": reason}]
                 continue
@@ -129,7 +129,7 @@ def _measure(
     seconds: float,
     representative_data: np.ndarray | None,
 ) -> tuple[list[Row], np.ndarray]:
-    """Rows of a route and its probabilities of the images to compare."""
+    """Rows of a route, and its probabilities for the comparison images."""
     path = folder / f"{route.runtime}_{route.precision}.keras"
     if route.runtime in FORMATS:
         from keras_nasnet.inference.exporter import export
@@ -166,23 +166,23 @@ def _measure(
     )
     if result.returncode:
         reason = result.stderr.strip().rpartition("\n")[2]
-        raise ValueError(reason or f"the process ended with {result.returncode}")
+        raise ValueError(reason or f"the process exited with status {result.returncode}")
     rows = json.loads((folder / "rows.json").read_text())
     probabilities = np.load(folder / "result.npy")
     if not np.isfinite(probabilities).all():
-        raise ValueError("it gives NaN in place of probabilities")
+        raise ValueError("its output is NaN instead of probabilities")
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     size_mib = sum(file.stat().st_size for file in files) / 2**20
     return [asdict(route) | row | {"size_mib": size_mib} for row in rows], probabilities
 
 
 def _load(job: dict[str, Any]) -> Runner:
-    """A function from images of 0 to 255 to probabilities."""
+    """A function from images, 0 to 255, to probabilities."""
     if job["runtime"] in FORMATS:
         return FORMATS[job["runtime"]].load(Path(job["path"]))
     import keras
 
-    from keras_nasnet import layers  # noqa: F401  so that Keras knows them
+    from keras_nasnet import layers  # noqa: F401  registers them with Keras
     from keras_nasnet.data.batches import normalize
 
     model = keras.saving.load_model(job["path"], compile=False)
@@ -190,7 +190,7 @@ def _load(job: dict[str, Any]) -> Runner:
 
 
 def _main(folder: Path) -> None:
-    """Measures what `job.json` says, in a process for it alone."""
+    """Measures what `job.json` describes, in its own process."""
     job = json.loads((folder / "job.json").read_text())
     images = np.load(folder / "images.npy")
     run = _load(job)
@@ -221,7 +221,7 @@ def _main(folder: Path) -> None:
 
 
 def _peak_mib() -> float:
-    """The most memory that this process has had."""
+    """The peak memory of this process."""
     status = Path("/proc/self/status")
     if status.exists():  # `getrusage` counts the parent's too, from before the program began
         line = next(line for line in status.read_text().splitlines() if "VmHWM" in line)

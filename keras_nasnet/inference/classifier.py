@@ -1,4 +1,4 @@
-"""A trained model with the names of its classes, for image files."""
+"""A trained model with its class names, for image files."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
@@ -8,7 +8,7 @@ from typing import TypeVar
 import keras
 import numpy as np
 
-from keras_nasnet import layers  # noqa: F401  so that Keras knows them
+from keras_nasnet import layers  # noqa: F401  registers them with Keras
 from keras_nasnet.cells.catalog import MODELS
 from keras_nasnet.cells.config import MAX_INPUT_SIZE
 from keras_nasnet.check import check_size
@@ -29,13 +29,13 @@ class Classifier:
     """Classifies image files.
 
     Args:
-        model: `keras.Model` from images of -1 to 1 to probabilities `(batch, classes)`.
+        model: `keras.Model` from images, -1 to 1, to probabilities `(batch, classes)`.
         class_names: list of str; None for ImageNet's if there are 1000 classes, else numbers.
         size: `(height, width)` that images are resized to, up to 16,384; None for the model's own.
         normalization: as in `keras_nasnet.data.Batches`, None (default) for images from -1 to 1.
 
     Raises:
-        ValueError: if the model is no such classifier, or takes any size and none is given.
+        ValueError: if the model is not such a classifier, or takes any size and none is given.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Classifier:
             raise ValueError(f"{len(class_names)} class names for {classes} classes")
         size = size or model.input_shape[1:3]
         if size == (None, None):
-            raise ValueError("the model takes images of any size: say which to resize them to")
+            raise ValueError("the model takes images of any size: say which size to use")
         self.size = check_size(size, 1, MAX_INPUT_SIZE)
         self.model = model
         self.class_names = list(class_names)
@@ -71,13 +71,13 @@ class Classifier:
         size: Size | None = None,
         weights: Weights | None = "imagenet",
     ) -> "Classifier":
-        """Loads a model for images.
+        """Loads a model as a classifier.
 
         Args:
-            source: path of a run folder or a `.keras` file, beside which a `config.json` with
-                `class_names` is taken as that of its run, or a name of `list_models()`.
-            size: as in `Classifier`; by default that of the run.
-            weights: of a name, as in `NASNet`: `"imagenet"` (default), which are downloaded, the
+            source: path of a run folder or a `.keras` file, where a `config.json` beside it with
+                `class_names` is taken as that of its run, or a name from `list_models()`.
+            size: as in `Classifier`. Default: the run's.
+            weights: for a name, as in `NASNet`: `"imagenet"` (default), which are downloaded, the
                 path of a file, or None for random ones.
 
         Raises:
@@ -89,7 +89,7 @@ class Classifier:
         file = path / MODEL if path.is_dir() else path
         if not file.is_file():
             raise ValueError(
-                f"{source} is no run folder, no .keras file and none of {', '.join(MODELS)}"
+                f"{source} is not a run folder, a .keras file or one of {', '.join(MODELS)}"
             )
         has_config = path.is_dir() and (path / CONFIG).is_file()
         config = read_config(file.parent) if has_config or is_run_file(file) else {}
@@ -97,7 +97,7 @@ class Classifier:
         try:
             check_model(file)
             model = keras.saving.load_model(file, compile=False)
-        except Exception as error:  # Keras has many for damaged files
+        except Exception as error:  # Keras raises many kinds for damaged files
             raise ValueError(f"{file} cannot be loaded as a Keras model: {error}") from error
         return cls(model, config.get("class_names"), size, config.get("normalization"))
 
@@ -108,11 +108,11 @@ class Classifier:
 
         Args:
             images: what `load_image` takes, such as paths.
-            top: int, how many classes for each.
+            top: int, number of classes per image.
             batch_size: int.
 
         Yields:
-            Each of `images`, in order, with a list of class names and probabilities, best first,
+            Each of `images`, in order, with a list of (class name, probability), best first,
             or with the error if it cannot be decoded.
         """
         for image, scores in self._run(self.model, images, batch_size):
@@ -121,7 +121,7 @@ class Classifier:
     def features(
         self, images: Iterable[Image], batch_size: int = 16
     ) -> Iterator[tuple[Image, np.ndarray | UnreadableImageError]]:
-        """What the classifier layer sees of images: the last feature map, averaged.
+        """The input of the classifier layer for images: the averaged last feature map.
 
         Args:
             images: what `load_image` takes, such as paths.
@@ -132,7 +132,7 @@ class Classifier:
             it cannot be decoded.
 
         Raises:
-            ValueError: if the model is no network of this package.
+            ValueError: if the model is not a network of this package.
         """
         try:
             vector = self.model.get_layer(CLASSIFIER).input
@@ -162,7 +162,7 @@ class Classifier:
 
     def _rows(self, model: keras.Model, images: list[np.ndarray], batch_size: int) -> np.ndarray:
         batch = normalize(np.stack(images), self.normalization)
-        # Always a full batch: a backend compiles once for each size.
+        # Always a full batch, because a backend compiles once per batch size.
         padding = ((0, batch_size - len(batch)), (0, 0), (0, 0), (0, 0))
         return model.predict_on_batch(np.pad(batch, padding))[: len(batch)]
 

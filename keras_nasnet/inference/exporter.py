@@ -1,4 +1,4 @@
-"""Models as files that other programs run."""
+"""Exports models to files that other programs run."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from keras_nasnet.optional import import_optional
 from keras_nasnet.tensor import Size, Tensor
 
 NUM_CHECKED = 2  # images
-# Greatest difference to the model, as a share of the range of its probabilities.
+# Largest difference from the model, as a share of the range of its probabilities.
 TOLERANCES = {"float32": 1e-3, "float16": 0.02, "bfloat16": 0.1, "int8": 0.5}
 
 
@@ -45,47 +45,47 @@ def export(
     top_k: int = 5,
     overwrite: bool = False,
 ) -> Path:
-    """Writes a classifier for another runtime, and checks what was written by that runtime.
+    """Exports a classifier for another runtime, and checks the export in that runtime.
 
-    Every format takes `image`, `(batch, height, width, 3)` of 0 to 255 for any batch, and gives
-    `probabilities`, `(batch, classes)`; scaling is inside. A SavedModel gives in addition `scores`
+    Every format takes `image`, `(batch, height, width, 3)` from 0 to 255 for any batch, and returns
+    `probabilities`, `(batch, classes)`; scaling is inside. A SavedModel also returns `scores`
     and `classes`, the `top_k` best probabilities and their names, `(batch, top_k)`, and has a
     second signature, `serving_bytes`, with the same outputs: `image_bytes`, `(batch,)` of JPEG and
     PNG files, which are decoded, cropped and resized as `keras-nasnet predict` does.
 
-    What is made is made by TensorFlow, under other backends in a process of its own.
+    TensorFlow makes every export; with other backends, in a separate process.
 
     Args:
-        model: `keras.Model`, a NASNet from images of -1 to 1 to probabilities.
+        model: `keras.Model`, a NASNet from images, -1 to 1, to probabilities.
         path: of the folder (`tf_saved_model`, `openvino`) or file (`onnx`, `litert`) to write.
         format: `"tf_saved_model"` (default); `"onnx"`, of opset 18; `"openvino"`, a folder of
             `model.xml` and `model.bin`; or `"litert"`. Class names are the asset
             `class_names.txt`, the metadata `class_names`, the runtime information
             `keras_nasnet/class_names`, and `labels.txt` in the file, in this order.
-        fuse: bool, default True. Whether `keras_nasnet.fuse` comes first.
+        fuse: bool, default True. Whether to apply `keras_nasnet.fuse` first.
         precision: `"float32"` (default). `"bfloat16"`: of `tf_saved_model` the network computes
             in it, of `openvino` half of the weights' size, and computed in it where `model.xml`
             asks. `"float16"`: of `tf_saved_model` alike, of `openvino` and `litert` half of the
             size, computed in float32. `"int8"`: of `openvino` and `litert`, a quarter of the size.
         representative_data: for `"int8"`, array `(number, height, width, 3)` of images from 0 to
-            255 such as will come, some hundred, from which ranges of values are taken.
-        image_dtype: `"float32"` (default) or `"uint8"`, of `image`.
-        size: `(height, width)` of `image`; the model's by default, needed if that is any.
-        class_names: list of str; by default ImageNet's of 1000 classes, else numbers.
+            255, a few hundred typical ones, to calibrate value ranges on.
+        image_dtype: dtype of `image`, `"float32"` (default) or `"uint8"`.
+        size: `(height, width)` of `image`. Default: the model's; required if that is any size.
+        class_names: list of str. Default: ImageNet's for 1000 classes, else numbers.
         normalization: mean and standard deviation of each channel in the training images, as in
             the `config.json` of a run; None (default) for images from -1 to 1.
-        top_k: int >= 1, default 5; as many as there are classes if they are fewer.
-        overwrite: bool, default False. Whether an export at `path` is replaced.
+        top_k: int >= 1, default 5; at most the number of classes counts.
+        overwrite: bool, default False. Whether to replace an existing export at `path`.
 
     Returns:
         `path`.
 
     Raises:
-        ValueError: if an argument is wrong, a package that is needed is missing, the model cannot
-            be converted, or the result differs from the model; nothing is then left at `path`, or
-            what was there.
-        NotWrittenError: if it cannot be written there.
-        FileExistsError: if there is something at `path` and `overwrite` is False.
+        ValueError: if an argument is wrong, a required package is missing, the model cannot
+            be converted, or the result differs from the model; `path` is then
+            unchanged.
+        NotWrittenError: if it cannot be written.
+        FileExistsError: if `path` exists and `overwrite` is False.
     """
     path = Path(path)
     target = check_target(path, format, precision, fuse, overwrite)
@@ -118,22 +118,22 @@ def export(
 def check_target(
     path: str | PathLike[str], format: str, precision: str, fuse: bool, overwrite: bool
 ) -> Format:
-    """A format, if `export` could write to `path` with these arguments."""
+    """The format's module, if `export` could write to `path` with these arguments."""
     check_member("format", format, FORMATS)
     target = FORMATS[format]
-    # What a SavedModel computes in is what `fuse` makes of the network.
+    # `fuse` sets the precision that a SavedModel computes in.
     allowed = target.PRECISIONS if fuse or format != "tf_saved_model" else ("float32",)
     if precision not in allowed:
         raise ValueError(
-            f"precision: {precision!r} is not to be had for {format}"
+            f"precision: {precision!r} is not available for {format}"
             f"{'' if fuse else ' without fusing'}; allowed are {', '.join(allowed)}"
         )
     path = Path(path)
     check_place(path, makes_folders=True)
     if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} is there already; overwrite=True or --force replaces it")
+        raise FileExistsError(f"{path} already exists; overwrite=True or --force replaces it")
     if path.exists() and not (path / (target.FILE or "")).is_file():
-        raise ValueError(f"{path} is no export as {format}: it is not replaced")
+        raise ValueError(f"{path} is not an export as {format}: it is not replaced")
     import_optional("tensorflow", "tensorflow")
     import_optional(target.RUNTIME, target.EXTRA)
     return target
@@ -143,7 +143,7 @@ def _representative(images: Any, precision: str, size: Size) -> np.ndarray | Non
     if precision != "int8":
         return None
     if images is None:
-        raise ValueError("precision: int8 needs images to measure, representative_data or --data")
+        raise ValueError("precision: int8 needs calibration images, representative_data or --data")
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[1:] != (*size, 3) or not len(images):
         raise ValueError(
@@ -156,17 +156,17 @@ def _representative(images: Any, precision: str, size: Size) -> np.ndarray | Non
 def _predict(
     model: keras.Model, images: np.ndarray, normalization: Normalization | None
 ) -> np.ndarray:
-    """Probabilities by the model, called without the compilation that `predict` would begin."""
+    """The model's probabilities, from a call without the compilation that `predict` would do."""
     probabilities = keras.ops.convert_to_numpy(model(normalize(images, normalization)))
     if not np.allclose(probabilities.sum(-1), 1, atol=0.01):
-        raise ValueError("wanted a model whose outputs are probabilities, as of softmax")
+        raise ValueError("wanted a model whose outputs are probabilities, as from softmax")
     return probabilities
 
 
 def _write(
     model: keras.Model, job: dict[str, Any], arrays: dict[str, np.ndarray], path: Path
 ) -> None:
-    """Writes and checks the export, under TensorFlow."""
+    """Writes and checks the export with TensorFlow."""
     import tensorflow as tf
 
     precision = job["precision"]
@@ -193,27 +193,27 @@ def _write(
     try:
         target.write(servable, path, precision, arrays.get("representative_data"))
         got = target.load(path)(arrays["images"])
-    except Exception as error:  # converters and runtimes raise of every kind
+    except Exception as error:  # converters and runtimes raise every kind
         reason = f"{type(error).__name__}: {error}"
-        raise ValueError(f"the model cannot be run as {job['format']}: {reason}") from error
+        raise ValueError(f"the model cannot run as {job['format']}: {reason}") from error
     if not np.isfinite(got).all():
         raise ValueError(
-            "the export gives NaN in place of probabilities, which the model does not, as where "
-            f"values of the network are beyond the range of {precision}; it was removed"
+            "the export gives NaN instead of probabilities, unlike the model, as happens if "
+            f"values in the network are beyond the range of {precision}; it was removed"
         )
     expected = arrays["expected"]
     difference = np.abs(got - expected).max() / np.ptp(expected)
     if not difference <= TOLERANCES[precision]:
         raise ValueError(
             f"the export differs from the model by {difference:.2g} of the range of its "
-            f"probabilities, {TOLERANCES[precision]} allowed; it was removed"
+            f"probabilities, at most {TOLERANCES[precision]} is allowed; it was removed"
         )
 
 
 def _write_in_tensorflow(
     model: keras.Model, job: dict[str, Any], arrays: dict[str, Any], path: Path
 ) -> None:
-    """As `_write`, in a process whose backend is TensorFlow."""
+    """Like `_write`, in a process whose backend is TensorFlow."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model.save(folder / "model.keras")

@@ -1,4 +1,4 @@
-"""Training by a recipe, in a folder from which it can go on."""
+"""Training with a recipe, in a folder from which it can resume."""
 
 import lazy_loader
 

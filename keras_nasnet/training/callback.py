@@ -1,4 +1,4 @@
-"""What goes on beside the steps of a run: logs, checkpoints, the best model, where it stops."""
+"""The callback of a run: logs, checkpoints, the best model, stopping."""
 
 import math
 import signal
@@ -23,24 +23,24 @@ MODEL, CHECKPOINT = "model.keras", "checkpoint.npz"
 LOG, CURVES, TENSORBOARD = "log.csv", "curves.png", "tensorboard"
 TIMED_STEPS = range(5, 15)  # after the first ones, which compile
 
-Rate: TypeAlias = float | Callable[[int], Tensor]  # of learning, by step if it is no constant
+Rate: TypeAlias = float | Callable[[int], Tensor]  # a function of the step unless constant
 Logs: TypeAlias = dict[str, float] | None
 
 
 class StoppedError(Exception):
-    """Training was stopped by a signal; the message says how to go on."""
+    """Training was stopped by a signal; the message says how to resume."""
 
 
 class RunCallback(keras.callbacks.Callback):
-    """Logs, checkpoints and the best model of a run; stops it where it has to be stopped.
+    """Writes a run's logs, checkpoints and best model; stops the run when necessary.
 
     Args:
         run: path of the run folder.
-        lock: `FolderLock` of it.
+        lock: `FolderLock` of the folder.
         log: `Log`.
         learning_rate: float, or function of the step.
         steps_per_epoch, total_steps: ints.
-        step: int, where the run goes on.
+        step: int, where the run resumes.
         metrics: values of the metrics' variables at that step.
         checkpoint_s: float, seconds between checkpoints within an epoch.
         say: called with each line of text for the user.
@@ -84,7 +84,7 @@ class RunCallback(keras.callbacks.Callback):
             self._checkpoint()
             raise StoppedError(
                 f"stopped by {self.signal.name} at step {self.step:,} of {self.total_steps:,}; "
-                f"to go on: keras-nasnet train --resume {self.folder}"
+                f"to resume: keras-nasnet train --resume {self.folder}"
             )
         if time.monotonic() - self.checkpoint_time >= self.checkpoint_s:
             self._checkpoint()
@@ -113,14 +113,14 @@ class RunCallback(keras.callbacks.Callback):
     def _diverged(self, what: str) -> NoReturn:
         rates = ", ".join(f"{rate:.4g}" for rate in self._rates(3))
         path = self.folder / CHECKPOINT
-        kept = f"{path} is of step {self.checkpoint_step:,}" if path.exists() else "none was kept"
+        kept = f"{path} at step {self.checkpoint_step:,}" if path.exists() else "none"
         raise FloatingPointError(
             f"{what} at step {self.step:,}; the last learning rates were {rates}; "
             f"the last good checkpoint: {kept}"
         )
 
     def _rates(self, count: int) -> list[float]:
-        """Learning rates of the last steps."""
+        """The learning rates of the last steps."""
         rate, steps = self.learning_rate, range(max(0, self.step - count), self.step)
         if not callable(rate):
             return [rate] * len(steps)
@@ -133,12 +133,12 @@ class RunCallback(keras.callbacks.Callback):
         elif done == TIMED_STEPS.stop:
             step_s = (time.monotonic() - self.timed_since) / len(TIMED_STEPS)
             left_s = step_s * (self.total_steps - self.step)
-            self.say(f"\n{step_s:.2f} s a step: about {left_s / 60:,.0f} minutes to go")
+            self.say(f"\n{step_s:.2f} s per step: about {left_s / 60:,.0f} minutes left")
 
 
 @contextmanager
 def stopped_by_signals(callback: RunCallback) -> Iterator[None]:
-    """SIGINT and SIGTERM stop at the next step; a second one stops at once."""
+    """SIGINT and SIGTERM stop at the next step; a second signal stops at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

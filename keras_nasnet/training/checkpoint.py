@@ -10,7 +10,7 @@ from keras_nasnet.atomic import replace_file
 
 
 def save_checkpoint(model: keras.Model, path: Path, step: int) -> None:
-    """Writes the state of a compiled model beside `path`, then puts it in its place.
+    """Writes the state of a compiled model to `path`, replacing it atomically.
 
     Args:
         model: whose weights, optimizer (with moving averages), random states and metrics are kept.
@@ -18,8 +18,8 @@ def save_checkpoint(model: keras.Model, path: Path, step: int) -> None:
         step: int, training steps so far.
 
     Raises:
-        FloatingPointError: if a weight is not finite; the file is as it was.
-        NotWrittenError: if it cannot be written; the file is as it was.
+        FloatingPointError: if a weight is not finite; the file is unchanged.
+        NotWrittenError: if it cannot be written; the file is unchanged.
     """
     arrays = {
         f"{part}/{i}": keras.ops.convert_to_numpy(variable)
@@ -28,18 +28,18 @@ def save_checkpoint(model: keras.Model, path: Path, step: int) -> None:
     }
     for i, variable in enumerate(model.variables):
         if not np.isfinite(arrays[f"model/{i}"]).all():
-            raise FloatingPointError(f"{variable.path} has values that are not finite")
+            raise FloatingPointError(f"{variable.path} has non-finite values")
     replace_file(path, lambda beside: np.savez(beside, step=step, **arrays))
 
 
 def load_checkpoint(model: keras.Model, path: Path) -> tuple[int, list[np.ndarray]]:
-    """Loads what `save_checkpoint` wrote into a model compiled in the same way.
+    """Loads a checkpoint from `save_checkpoint` into a model compiled in the same way.
 
     Returns:
         The step, and the values of the metrics' variables, which `fit` resets before an epoch.
 
     Raises:
-        ValueError: if the file is damaged or of another model; the model is as it was.
+        ValueError: if the file is damaged or from another model; the model is unchanged.
     """
     model.optimizer.build(model.trainable_variables)
     state = _state(model)
@@ -48,7 +48,7 @@ def load_checkpoint(model: keras.Model, path: Path) -> tuple[int, list[np.ndarra
             arrays = {name: file[name] for name in file.files}
         step = int(arrays.pop("step"))
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is no checkpoint: {error}") from error
+        raise ValueError(f"{path} is not a checkpoint: {error}") from error
     metrics = [arrays.pop(name) for name in list(arrays) if name.startswith("metrics/")]
     variables = {
         f"{part}/{i}": variable
@@ -64,10 +64,10 @@ def load_checkpoint(model: keras.Model, path: Path) -> tuple[int, list[np.ndarra
 
 
 def _state(model: keras.Model) -> dict[str, list[keras.Variable]]:
-    # A learning rate that is constant is a variable, too, but its value is that of the recipe.
+    # A constant learning rate is a variable too, but the recipe sets its value.
     optimizer = [each for each in model.optimizer.variables if each.name != "learning_rate"]
     return {
-        "model": model.variables,  # the states of random generators too
+        "model": model.variables,  # including the states of random generators
         "optimizer": optimizer,
         "metrics": model.metrics_variables,
     }

@@ -1,4 +1,4 @@
-"""What a run trains, and `config.json`, the file of its folder that says so."""
+"""What a run trains, and `config.json`, the file in its folder that records it."""
 
 from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -19,26 +19,26 @@ from keras_nasnet.check import (
 from keras_nasnet.training.recipes import Recipe
 
 CONFIG = "config.json"
-MAX_JSON = 50_000_000  # characters: the greatest number of classes, with names of 200
+MAX_JSON = 50_000_000  # characters: the largest number of classes, with names of 200 characters
 MAX_SEED = 2**32 - 1  # NumPy's
-OF_DATA = ("class_names", "normalization")  # what the file holds in addition to a job
+OF_DATA = ("class_names", "normalization")  # stored in the file in addition to a job
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is trained, on what, and how: all that a run needs to go on.
+    """What is trained, on what data, and how: everything a run needs to resume.
 
     Args:
         config: `NASNetConfig`.
         recipe: `Recipe`.
-        data: str, what `open_data` takes, or a name for data from elsewhere.
+        data: str for `open_data`, or a name for other data.
         size: `(height, width)` of the images.
         seed: int from 0 to 2^32 - 1, of the weights, the order and the augmentation.
         weights: as in `NASNet`, to start from.
-        devices: int >= 1, over which batches are split.
+        devices: int >= 1, number of devices to split batches across.
 
     Raises:
-        ValueError: if a value is out of range or of another type.
+        ValueError: if a value is out of range or has the wrong type.
     """
 
     config: NASNetConfig
@@ -54,9 +54,9 @@ class Job:
         check_integers(0, MAX_SEED, seed=self.seed)
         check_integers(1, devices=self.devices)
         if not isinstance(self.data, str):
-            raise ValueError(f"data: wanted a text, got {shown(self.data)}")
+            raise ValueError(f"data: wanted a string, got {shown(self.data)}")
         if not isinstance(self.weights, str | None):
-            raise ValueError(f"weights: wanted None or a text, got {shown(self.weights)}")
+            raise ValueError(f"weights: wanted None or a string, got {shown(self.weights)}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -67,10 +67,10 @@ class Job:
 
     @classmethod
     def from_dict(cls, values: Any) -> "Job":
-        """The job that `to_dict` wrote.
+        """The inverse of `to_dict`.
 
         Raises:
-            ValueError: if something is missing, unknown, out of range or of another type.
+            ValueError: if a value is missing, unknown, out of range or has the wrong type.
         """
         check_keys("a run", values, cls.__slots__)
         with within("config"):
@@ -87,7 +87,7 @@ class Job:
         """The job of a run folder.
 
         Raises:
-            ValueError: if it is no run folder, or its `config.json` is wrong.
+            ValueError: if it is not a run folder, or its `config.json` is invalid.
         """
         config = read_config(run, (*cls.__slots__, *OF_DATA))
         with within(str(run / CONFIG)):
@@ -95,27 +95,27 @@ class Job:
 
 
 def read_config(run: Path, required: Iterable[str] = ()) -> dict[str, Any]:
-    """What `config.json` of a run folder says: of a job, unchecked, and of the data.
+    """The contents of a run folder's `config.json`: the job, unchecked, and the data.
 
     Args:
         run: path of the folder.
-        required: the keys that have to be there.
+        required: the keys that must be present.
 
     Raises:
-        ValueError: if it is no run folder, a key is missing or unknown, or what the file says of
-            the data is wrong.
+        ValueError: if it is not a run folder, a key is missing or unknown, or what the file says
+            about the data is invalid.
     """
     path = run / CONFIG
     with within(str(path)):
         try:
             config: dict[str, Any] = read_json(path, MAX_JSON)
         except OSError as error:
-            raise ValueError(f"{run} is no run folder: {error}") from None
+            raise ValueError(f"{run} is not a run folder: {error}") from None
         allowed = (*Job.__slots__, *OF_DATA)
         check_keys("a run", config, required, [key for key in allowed if key not in required])
         names, normalization = config.get("class_names"), config.get("normalization")
         if "class_names" in config and not _are(str, names):
-            raise ValueError(f"class_names: wanted a list of texts, got {shown(names)}")
+            raise ValueError(f"class_names: wanted a list of strings, got {shown(names)}")
         if normalization is not None and not _is_normalization(normalization):
             raise ValueError(
                 "normalization: wanted null, or two lists of 3 numbers, means and deviations "
@@ -125,7 +125,7 @@ def read_config(run: Path, required: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def is_run_file(model: Path) -> bool:
-    """Whether a model file lies beside the `config.json` of a run: one with names of classes."""
+    """Whether a model file is next to a run's `config.json`: one with class names."""
     path = model.with_name(CONFIG)
     if not path.is_file():
         return False
@@ -144,7 +144,7 @@ def _is_normalization(value: Any) -> bool:
 
 
 def _fields(kind: Any, values: Any) -> dict[str, Any]:
-    """Arguments of a data class, their names checked."""
+    """Arguments of a dataclass, with their names checked."""
     required = [field.name for field in fields(kind) if field.default is MISSING]
     optional = [field.name for field in fields(kind) if field.name not in required]
     check_keys("an object", values, required, optional)

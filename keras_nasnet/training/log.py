@@ -1,4 +1,4 @@
-"""What a run shows of itself: a CSV file, TensorBoard's logs, a picture of the curves."""
+"""The logs of a run: a CSV file, TensorBoard logs, a plot of the curves."""
 
 import csv
 from pathlib import Path
@@ -10,13 +10,13 @@ from keras_nasnet.atomic import replace_file, told_of
 
 
 class Log:
-    """Rows of a run, one an epoch, in a CSV file and, where tensorboardX is installed, its logs.
+    """The log of a run, one row per epoch: a CSV file and, with tensorboardX, TensorBoard logs.
 
     Args:
         run: path of the run folder.
-        csv_name, tensorboard_name: str, of the file and the folder in it.
-        num_epochs: int, how many rows of a file that is there are kept: those of the epochs that
-            the checkpoint to go on from has behind it.
+        csv_name, tensorboard_name: str, names of the file and the folder in it.
+        num_epochs: int, how many rows of an existing file are kept: those of the epochs
+            before the checkpoint.
     """
 
     def __init__(self, run: Path, csv_name: str, tensorboard_name: str, num_epochs: int = 0):
@@ -35,7 +35,7 @@ class Log:
             self._writer = SummaryWriter(str(self._folder), purge_step=purge_step)
 
     def add(self, row: dict[str, Any]) -> None:
-        """Adds an epoch's row; `step` and `epoch` are among its keys."""
+        """Adds a row for an epoch; its keys include `step` and `epoch`."""
         self.rows.append({key: _number(str(value)) for key, value in row.items()})
         write_rows(self.path, self.rows)
         if self._writer is not None:
@@ -46,18 +46,18 @@ class Log:
                 self._writer.flush()
 
     def close(self) -> None:
-        """Ends the thread that writes TensorBoard's logs."""
+        """Stops the thread that writes TensorBoard logs."""
         if self._writer is not None:
             with told_of(self._folder, replaces=False):
                 self._writer.close()
 
     def best(self, key: str) -> float:
-        """The greatest value of a column, -1 if there are no rows."""
+        """The largest value of a column, or -1 without rows."""
         return max((row[key] for row in self.rows), default=-1.0)
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Writes a CSV file, its header the keys of the first row."""
+    """Writes a CSV file with the keys of the first row as its header."""
 
     def write(beside: Path) -> None:
         with beside.open("w", newline="") as file:
@@ -75,7 +75,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The rows of a log's CSV file, as numbers."""
+    """The rows of a log's CSV file as numbers."""
     return [{key: _number(value) for key, value in row.items()} for row in read_rows(path)]
 
 
@@ -84,7 +84,7 @@ def _number(text: str) -> int | float:
 
 
 def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
-    """Draws loss and accuracy over the epochs; without matplotlib, nothing."""
+    """Plots loss and accuracy over the epochs; does nothing without matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:

@@ -1,4 +1,4 @@
-"""Recipes of training as data, each value with its source."""
+"""Training recipes as data, each value with its source."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -9,7 +9,7 @@ from keras_nasnet.check import check_integers, is_number, shown, unknown
 from keras_nasnet.data.augmentation_name import AUGMENTATIONS as AUGMENTATIONS
 
 MAX_EPOCHS = 1_000_000  # published recipes have 10 to 600
-MAX_BATCH = 1_000_000  # images: the greatest in use are some ten thousand
+MAX_BATCH = 1_000_000  # images: the largest in use are tens of thousands
 OPTIMIZERS = ("sgd", "rmsprop")
 SCHEDULES = ("cosine", "exponential", "constant")
 
@@ -20,32 +20,32 @@ class Recipe:
 
     Args:
         epochs: int from 1 to 1,000,000.
-        batch_size: int from 1 to 1,000,000, over all devices.
+        batch_size: int from 1 to 1,000,000, in total over all devices.
         optimizer: `"sgd"` or `"rmsprop"`.
         learning_rate: float > 0, for a batch of `base_batch_size`; scales with the batch.
         base_batch_size: int from 1 to 1,000,000.
-        schedule: of the learning rate: `"cosine"` to zero at the last step, `"exponential"` times
-            0.97 every 2.4 epochs in stairs, or `"constant"`.
+        schedule: of the learning rate: `"cosine"` to zero at the last step, `"exponential"` by
+            0.97 every 2.4 epochs in steps, or `"constant"`.
         momentum: float in [0, 1).
-        l2: float >= 0. Half of it times the square of every kernel is added to the loss.
-        clip_norm: float > 0, of all gradients together.
+        l2: float >= 0. Half of it times the squared norm of every kernel is added to the loss.
+        clip_norm: float > 0, global norm of the gradients.
         label_smoothing: float in [0, 1).
         dropout_rate: float in [0, 1), before the classifier.
         drop_path_rate: float in [0, 1), of the last cell at the last step; see
             `ScheduledDropPath`.
         drop_path_schedule: `"linear"`, `"depth"`, `"step"` or `"constant"`.
         auxiliary_weight: float >= 0, of the auxiliary head's loss; 0 for no head.
-        ema_momentum: float in [0, 1), of a moving average of the weights that is evaluated and
-            saved in their place; 0 for none.
+        ema_momentum: float in [0, 1), of the moving average of the weights that is evaluated and
+            saved instead of them; 0 for none.
         batch_norm_momentum: float in [0, 1).
-        augmentation: tuple of members of `AUGMENTATIONS`, applied in the order of those.
-        whiten: bool. Whether images have mean 0 and variance 1 in each channel, measured on the
-            training images, rather than values from -1 to 1.
+        augmentation: tuple of members of `AUGMENTATIONS`, applied in that list's order.
+        whiten: bool. Whether each channel is normalized to mean 0 and variance 1, measured on
+            the training images, rather than scaled to -1..1.
         freeze_backbone: bool. Whether only the classifier is trained, with batch normalization in
             inference mode.
 
     Raises:
-        ValueError: if a value is out of range or of another type.
+        ValueError: if a value is out of range or has the wrong type.
     """
 
     epochs: int
@@ -217,7 +217,7 @@ RECIPES: Mapping[str, Mapping[str, Choice]] = {
             whiten=False,
         ),
         **_choices(
-            "our choice: moves within some hundred steps, as 0.9997 does not",
+            "our choice: adapts within a few hundred steps, unlike 0.9997",
             batch_norm_momentum=0.99,
         ),
     },
@@ -238,10 +238,10 @@ def recipe(name: str, **changes: Any) -> Recipe:
 
     Args:
         name: a key of `RECIPES`.
-        changes: fields of `Recipe`; texts are read as the type of the field.
+        changes: fields of `Recipe`; strings are converted to the field's type.
 
     Raises:
-        ValueError: if the name or a field is unknown, naming the nearest known, or a value is out
+        ValueError: if the name or a field is unknown, suggesting the closest, or a value is out
             of range.
     """
     if not isinstance(name, str) or name not in RECIPES:

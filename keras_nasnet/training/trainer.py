@@ -1,4 +1,4 @@
-"""Training by a recipe with plain `model.fit`, in a folder from which it can go on."""
+"""Training with a recipe and plain `model.fit`, in a folder from which it can resume."""
 
 import gc
 import json
@@ -45,30 +45,30 @@ def train(
 ) -> keras.Model:
     """Trains a classifier and writes a run folder.
 
-    The folder holds `config.json`; `log.csv`, TensorBoard's logs and `curves.png`, with a row or
-    point an epoch; `checkpoint.npz`, from which the run goes on as if it had never stopped;
-    `model.keras`, of the epoch with the best validation accuracy. Files are written beside and
-    replaced. The folder is locked meanwhile, see `keras_nasnet.lock.locked`.
+    The folder holds `config.json`; `log.csv`, TensorBoard logs and `curves.png`, with one row or
+    point per epoch; `checkpoint.npz`, from which the run resumes as if it had never stopped;
+    `model.keras`, from the epoch with the best validation accuracy. Files are replaced
+    atomically. The folder is locked while training, see `keras_nasnet.lock.locked`.
 
     Args:
         job: `Job`.
         data: training and validation `Source`.
-        run: path of the folder, which is made.
-        resume: bool, default False. Whether to go on from the folder's checkpoint; from the start
+        run: path of the folder, which is created.
+        resume: bool, default False. Whether to resume from the folder's checkpoint; from the start
             if there is none yet.
-        checkpoint_s: float, seconds between checkpoints within an epoch; one ends each epoch.
-        verbose: as in `keras.Model.fit`. Default `"auto"`, a bar of progress.
+        checkpoint_s: float, seconds between checkpoints within an epoch; each epoch ends with one.
+        verbose: as in `keras.Model.fit`. Default `"auto"`, a progress bar.
         say: called with each line of text for the user. Default `print`.
 
     Returns:
         The trained `keras.Model`.
 
     Raises:
-        ValueError: if job and data do not fit each other or the devices.
+        ValueError: if the job does not match the data or the devices.
         FloatingPointError: if the loss is not finite.
         StoppedError: if the process got SIGINT or SIGTERM.
-        FolderInUseError: if another process is at work in the folder, or has taken it over.
-        NotWrittenError: if a file cannot be written; the message says how to go on.
+        FolderInUseError: if another process is using the folder, or has taken it over.
+        NotWrittenError: if a file cannot be written; the message says how to resume.
     """
     if job.recipe.batch_size % job.devices:
         raise ValueError(
@@ -103,7 +103,7 @@ def _train(
         metrics: list[np.ndarray] = []
         if resume and (run / CHECKPOINT).exists():
             step, metrics = load_checkpoint(model, run / CHECKPOINT)
-            say(f"going on from step {step:,}")
+            say(f"resuming from step {step:,}")
         else:
             _reset_training_step(model)
         log = Log(run, LOG, TENSORBOARD, step // len(batches))
@@ -124,7 +124,7 @@ def _train(
                 _fit(model, job.recipe, batches, held_out, callback, verbose)
         except NotWrittenError as error:
             raise NotWrittenError(
-                f"{error}\nOnce it can be, to go on: keras-nasnet train --resume {run}"
+                f"{error}\nTo resume once it can be: keras-nasnet train --resume {run}"
             ) from error
     return model
 
@@ -139,7 +139,7 @@ def _batches(
     batches = Batches(
         training, job.size, batch_size, job.seed, augmentation=augmentation, **settings
     )
-    # Split over devices, the last batch too has to be a multiple of them.
+    # Across several devices, the last batch must be a multiple of them too.
     whole = validation.first(len(validation) // job.devices * job.devices)
     return batches, Batches(whole, job.size, batch_size, **settings)
 
@@ -152,9 +152,9 @@ def _fit(
     callback: RunCallback,
     verbose: str | int,
 ) -> None:
-    """Fits from the callback's step to the end.
+    """Fits the model from the callback's step to the end.
 
-    An epoch that was broken off is a fit of its own: those of one `fit` are all of one length.
+    An interrupted epoch gets its own `fit`, because all epochs of one `fit` have the same length.
     """
     callbacks = [callback, *([keras.callbacks.SwapEMAWeights()] if recipe.ema_momentum else [])]
     while callback.step < callback.total_steps:
@@ -170,7 +170,7 @@ def _fit(
             verbose=verbose,
         )
         if callback.step < callback.total_steps:
-            # `fit` ends by putting moving averages in the weights' place.
+            # `fit` ends by replacing the weights by their moving averages.
             load_checkpoint(model, callback.folder / CHECKPOINT)
 
 
@@ -211,9 +211,9 @@ def make_model(job: Job, classes: int, total_steps: int) -> keras.Model:
 
 
 def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> None:
-    """Compiles a model with the optimizer, learning rates and loss of a recipe.
+    """Compiles a model with a recipe's optimizer, learning rates and loss.
 
-    Labels are to be one-hot.
+    Labels must be one-hot.
     """
     settings: dict[str, Any] = {
         "learning_rate": learning_rate(recipe, steps_per_epoch),
@@ -236,7 +236,7 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
 
 
 def learning_rate(recipe: Recipe, steps_per_epoch: int) -> Rate:
-    """The learning rate of a recipe: a schedule, or a float where it is constant."""
+    """The learning rate of a recipe: a schedule, or a float if constant."""
     initial = recipe.scaled_learning_rate
     if recipe.schedule == "cosine":
         total_steps = recipe.epochs * steps_per_epoch
@@ -249,12 +249,12 @@ def learning_rate(recipe: Recipe, steps_per_epoch: int) -> Rate:
 
 
 def _normalization(job: Job, training: Source, run: Path, resume: bool) -> Normalization | None:
-    """Means and deviations of the training images, those of the run if it goes on, or None."""
+    """Mean and deviation of the training images, those stored in a resumed run, or None."""
     if not resume:
         return measure(training, job.size) if job.recipe.whiten else None
     config = read_config(run, ("class_names", "normalization"))
     if config["class_names"] != training.class_names:
-        raise ValueError(f"the data has other classes than the run {run}")
+        raise ValueError(f"the classes of the data differ from those of the run {run}")
     return config["normalization"]
 
 
@@ -267,7 +267,7 @@ def _write_config(
 
 
 def _reset_training_step(model: keras.Model) -> None:
-    """A run starts at step 0, whatever file its weights came from."""
+    """Sets the step to 0, wherever the weights came from."""
     for layer in model.layers:
         if layer.name == TRAINING_STEP:
             layer.step.assign(0)

@@ -1,4 +1,4 @@
-"""Weight files into models: download, recognise, check everything, then assign."""
+"""Loading weight files into models: download, recognise, check everything, then assign."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""An array of a weight file that is read when it is asked for, so that shapes are checked first."""
+"""Arrays of weight files, read only when needed, so that shapes are checked first."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -9,13 +9,13 @@ from numpy.typing import DTypeLike
 
 
 class Shaped(Protocol):
-    """What of our variables is used to read a file: a `keras.Variable` has it."""
+    """The part of `keras.Variable` that reading a file needs."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
 
 
-Variables: TypeAlias = Mapping[str, Shaped]  # by path, in the order of the network
+Variables: TypeAlias = Mapping[str, Shaped]  # by path, in network order
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class Array:
     """A named array; `numpy.asarray` reads it.
 
     Args:
-        name: the file's.
+        name: its name in the file.
         shape: tuple of int.
-        read: function that returns it.
+        read: function that returns the array.
     """
 
     name: str
@@ -36,30 +36,30 @@ class Array:
         return np.asarray(self.read(), dtype)
 
     def transposed(self, axes: tuple[int, ...]) -> "Array":
-        """With its axes in another order, as in `numpy.transpose`."""
+        """The array with its axes permuted, as `numpy.transpose` does."""
         shape = tuple(self.shape[axis] for axis in axes)
         return replace(self, shape=shape, read=lambda: np.transpose(self.read(), axes))
 
     def without_first(self) -> "Array":
-        """Without the first entry along the last axis."""
+        """The array without the first entry along the last axis."""
         shape = (*self.shape[:-1], self.shape[-1] - 1)
         return replace(self, shape=shape, read=lambda: self.read()[..., 1:])
 
 
 @dataclass(slots=True)
 class Pairs:
-    """What of a file goes where.
+    """Which arrays of a file go where.
 
     Args:
-        found: arrays by the path of our variable; what is unknown by its own name.
-        skipped: names of what is left out, by the reason.
+        found: arrays by the path of our variable; unknown ones by their own name.
+        skipped: names of the arrays left out, by reason.
     """
 
     found: dict[str, Array]
     skipped: dict[str, list[str]] = field(default_factory=dict)
 
     def skip(self, reason: str, name: str) -> None:
-        """Notes that an array of the file is left out."""
+        """Records that an array of the file is left out."""
         self.skipped.setdefault(reason, []).append(name)
 
 
@@ -68,12 +68,12 @@ class NamedArrays:
     """The arrays of an open file, and where they go.
 
     Args:
-        arrays: by the file's name.
-        pair: function from our variables, of which the shapes are used, and whether a checkpoint's
-            weights themselves are wanted where it has moving averages of them.
-        auxiliary: what the names of an auxiliary head's arrays have in them; None (default) if the
+        arrays: by their names in the file.
+        pair: function from our variables, whose shapes are used, and whether to use a checkpoint's
+            raw weights where it also has moving averages.
+        auxiliary: substring of the names of an auxiliary head's arrays; None (default) if the
             format has none.
-        has_background: whether a class before ImageNet's makes 1001 of them. Default False.
+        has_background: whether a background class comes first, making 1001. Default False.
     """
 
     arrays: Mapping[str, Array]

@@ -1,4 +1,4 @@
-"""Weight files of others into this package's own, with a card that says where they come from."""
+"""Converts weight files to this package's own formats, with a card that gives the source."""
 
 import hashlib
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ from keras_nasnet.weights.variable import model_variables
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a file tells of its network.
+    """What a file says about its network.
 
     Args:
-        dense: shapes of the arrays with two axes, which are a classifier's.
+        dense: shapes of the arrays with two axes, which belong to classifiers.
         auxiliary: whether it has an auxiliary head.
-        has_background: whether 1001 classes are ImageNet's and a background class.
+        has_background: whether 1001 classes mean ImageNet's plus a background class.
     """
 
     dense: set[tuple[int, ...]]
@@ -42,7 +42,7 @@ class Contents:
 
     @classmethod
     def of(cls, named: NamedArrays) -> Self:
-        """What the arrays of an open file tell."""
+        """What the arrays of an open file say."""
         part = named.auxiliary
         auxiliary = {name for name in named.arrays if part is not None and part in name}
         shapes = {named.arrays[name].shape for name in named.arrays.keys() - auxiliary}
@@ -51,15 +51,15 @@ class Contents:
         )
 
     def config(self) -> NASNetConfig:
-        """The network of `list_models()` whose classifier the file has.
+        """The network of `list_models()` that has the file's classifier.
 
         Raises:
-            ValueError: if it has none of theirs.
+            ValueError: if none has it.
         """
         filters = {size for shape in self.dense for size in shape}
         configs = [each for each in MODELS.values() if each.penultimate_filters in filters]
         if not configs:
-            raise ValueError("its network cannot be told by its classifier: say which model it is")
+            raise ValueError("its classifier does not identify its network: say which model it is")
         return max(configs, key=lambda config: config.penultimate_filters)
 
     def classes(self, config: NASNetConfig) -> int | None:
@@ -79,26 +79,26 @@ def convert(
     raw: bool = False,
     licence: str | None = None,
 ) -> Reading:
-    """Writes the weights of any file that `load_weights` reads to a file of this package.
+    """Converts any weight file that `load_weights` reads to a file of this package.
 
-    A card, `OUT.md`, is written beside it. An auxiliary head is kept; of anything else that the
-    network has, every variable comes from the file.
+    A card, `OUT.md`, is written beside it. An auxiliary head is kept; every other variable of the
+    network must be in the file.
 
     Args:
         source: as `path` of `load_weights`.
-        out: str or `Path` to write, with an ending of one of `FORMATS`.
-        config: of the network, by which the file's size is judged too; None (default) to tell it by
-            the file's classifier.
+        out: str or `Path` to write, ending in one of `written_endings()`.
+        config: of the network, which also limits the file's size; None (default) to identify the
+            network by the file's classifier.
         raw: bool, as in `load_weights`.
         licence: str, for the card; None (default) for that of weights published on the hub.
 
     Returns:
-        `Reading`, what went where.
+        `Reading`, which says what went where.
 
     Raises:
         FileNotFoundError, ConnectionError: as `load_weights` does.
         ValueError: if the file does not fit, or `out` has another ending; nothing is written.
-        NotWrittenError: if it cannot be written there.
+        NotWrittenError: if it cannot be written.
     """
     target = Path(out)
     save = format_to_write(target).code.save
@@ -113,7 +113,7 @@ def convert(
         reading = read_arrays(path, named, variables, raw=raw)
         if variables.keys() - reading.arrays.keys():
             size = config.input_size
-            raise ValueError(f"its auxiliary head is not for images of {size} x {size}")
+            raise ValueError(f"its auxiliary head does not fit images of {size} x {size}")
     for name, array in reading.arrays.items():
         variables[name].assign(array)
     replace_file(target, lambda beside: save(model, beside))
@@ -121,8 +121,8 @@ def convert(
         file_hash = hashlib.file_digest(file, "sha256").hexdigest()
     origin = {
         "source": f"`{source}`",
-        "SHA-256 of the source": f"`{file_hash}`",
-        "format of the source": kind.title,
+        "source SHA-256": f"`{file_hash}`",
+        "source format": kind.title,
         "licence": licence or _licence(source),
     }
     replace_text(Path(f"{target}.md"), _card(target.name, config, contents, origin, reading))
@@ -130,7 +130,7 @@ def convert(
 
 
 def _empty_model(config: NASNetConfig, contents: Contents) -> keras.Model:
-    """The network of a file, whose variables are still to be filled."""
+    """The network of a file, whose variables are not filled yet."""
     size = config.input_size if contents.auxiliary else None
     classes = contents.classes(config)
     with skip_initialization():
@@ -144,9 +144,9 @@ def _empty_model(config: NASNetConfig, contents: Contents) -> keras.Model:
 
 
 def _licence(source: str | PathLike[str]) -> str:
-    """That of weights published on the hub."""
+    """The licence of weights published on the hub."""
     licences = {weights.argument: weights.licence for weights in WEIGHTS}
-    return licences.get(str(source), "that of the source")
+    return licences.get(str(source), "same as the source")
 
 
 def _card(
@@ -162,7 +162,7 @@ def _card(
     params = sum(prod(array.shape) for array in reading.arrays.values())
     rows = {
         "model": f"`keras_nasnet.{name}`, {config.genotype.name} ({config.num_cells} @ "
-        f"{config.penultimate_filters}), {classifier}; {params:,} numbers",
+        f"{config.penultimate_filters}), {classifier}; {params:,} values",
         **origin,
         "input": f"RGB, scaled to -1..1; made for {config.input_size} x {config.input_size}",
     }

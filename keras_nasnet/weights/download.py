@@ -1,4 +1,4 @@
-"""Verified, resumable downloads: nothing but the right file is ever at the final path."""
+"""Verified, resumable downloads: only the right file ever appears at the final path."""
 
 import hashlib
 import os
@@ -13,23 +13,23 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 from keras_nasnet.weights.manifest import PublishedFile
 
-MIRROR = "KERAS_NASNET_MIRROR"  # environment variable: an address in place of the published one
+MIRROR = "KERAS_NASNET_MIRROR"  # environment variable: address to use instead of the published one
 TIMEOUT_S = 60
 CHUNK_BYTES = 1 << 16
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # not on Windows
 
 
 def cache_folder() -> Path:
-    """Keras's own folder for weights, `$KERAS_HOME/models` or `~/.keras/models`."""
+    """Keras's weight cache, `$KERAS_HOME/models` or `~/.keras/models`."""
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
 
 
 def fetch(file: PublishedFile) -> Path:
-    """Path of a published file in the cache folder, downloaded if it is not there.
+    """Path of a published file in the cache folder, downloaded if missing.
 
     The file is written to `NAME.part`, which a later call resumes; its hash is checked; then it is
-    moved to its name. A lock lets one process at a time do so, and the others use what it brought.
-    Nothing is written through a link: one in the place of the file or its part is replaced.
+    moved to its name. A lock lets one process download at a time; the others use its file.
+    Nothing is written through a link: a link at the path of the file or its part is replaced.
 
     Args:
         file: `PublishedFile`.
@@ -38,7 +38,7 @@ def fetch(file: PublishedFile) -> Path:
         `Path` of a file with the right hash.
 
     Raises:
-        ConnectionError: if the file cannot be had or locked, or what came has another hash.
+        ConnectionError: if the file cannot be downloaded or locked, or has another hash.
     """
     target = cache_folder() / file.name
     if target.exists() and matches(target, file.file_hash):
@@ -53,21 +53,21 @@ def fetch(file: PublishedFile) -> Path:
             part.unlink()
         resumed = part.exists()
         _download(url, part)
-        if not matches(part, file.file_hash) and resumed:  # a part of something else
+        if not matches(part, file.file_hash) and resumed:  # the part was of another file
             part.unlink()
             _download(url, part)
         if not matches(part, file.file_hash):
             part.unlink()
             raise ConnectionError(
                 f"{url} is not the published file: its hash is not {file.file_hash}. "
-                "Nothing was kept; try again, or give weights= the path of a file you have."
+                "Nothing was kept; try again, or pass the path of a file you have as weights=."
             )
         os.replace(part, target)
     return target
 
 
 def matches(path: Path, file_hash: str) -> bool:
-    """Whether a file has a hash: hexadecimal, MD5 if 32 digits long, SHA-256 if 64.
+    """Whether a file has this hash, in hexadecimal: MD5 (32 digits) or SHA-256 (64).
 
     Raises:
         ValueError: if `file_hash` is neither.
@@ -80,7 +80,7 @@ def matches(path: Path, file_hash: str) -> bool:
 
 
 def _download(url: str, part: Path) -> None:
-    """Brings `part` to the whole of what is at `url`, from where it stands."""
+    """Completes `part` with the rest of the file at `url`."""
     start = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
@@ -97,19 +97,19 @@ def _download(url: str, part: Path) -> None:
                 out.flush()
                 os.fsync(out.fileno())
     except urllib.error.HTTPError as error:
-        if error.code == 416 and start:  # nothing is left beyond what is there
+        if error.code == 416 and start:  # the part is already complete
             return
-        raise ConnectionError(f"{url}: the server answers {error.code} {error.reason}") from None
+        raise ConnectionError(f"{url}: the server returned {error.code} {error.reason}") from None
     except OSError as error:
         reason = getattr(error, "reason", error)
         raise ConnectionError(
-            f"{url} cannot be downloaded: {reason}. What came is kept and the next call goes on "
-            f"from there. A mirror can be named in {MIRROR}."
+            f"{url} cannot be downloaded: {reason}. What arrived is kept; the next call resumes "
+            f"from there. To use a mirror, set {MIRROR}."
         ) from None
 
 
 def _lock(target: Path) -> AbstractContextManager[Any]:
-    """The lock of a file, taken; a link in its place is refused."""
+    """The acquired lock of a file; a link at its path is refused."""
     lock = FileLock(f"{target}.lock")
     try:
         return lock.acquire()

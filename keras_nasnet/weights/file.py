@@ -1,4 +1,4 @@
-"""Weight files of every format, recognised by content and read with nothing in them trusted."""
+"""Weight files of every format, recognised by content and read without trusting them."""
 
 import os
 import zipfile
@@ -16,13 +16,13 @@ Content = TypeVar("Content")
 
 
 class File:
-    """An open file, in which one format after another looks for what is its own.
+    """An open file, which the formats inspect one after another.
 
     Args:
-        path: `Path` of it.
-        stream: it, for reading.
-        limit: int, the most bytes that a packed file may declare, see `max_bytes`.
-        resources: for what a reader opens: it is closed with the file.
+        path: its `Path`.
+        stream: the file, opened for reading.
+        limit: int, the most bytes a packed file may declare, see `max_bytes`.
+        resources: closes what a reader opens, with the file.
     """
 
     def __init__(self, path: Path, stream: BinaryIO, limit: int, resources: ExitStack) -> None:
@@ -30,11 +30,11 @@ class File:
         self.stream = stream
         self.limit = limit
         self.resources = resources
-        self.hints: list[str] = []  # why a container that was known holds nothing that is
+        self.hints: list[str] = []  # why a recognised container has no known contents
         self._contents: dict[Callable[[File], Any], Any] = {}
 
     def once(self, reader: Callable[["File"], Content]) -> Content:
-        """What a reader makes of the file, which it is given once, whatever formats ask for it."""
+        """A reader's result for the file, computed once and shared by all formats that ask."""
         if reader not in self._contents:
             self._contents[reader] = reader(self)
         return self._contents[reader]
@@ -51,7 +51,7 @@ class File:
 
     @cached_property
     def archive(self) -> zipfile.ZipFile | None:
-        """The file as a zip archive; None if it is none."""
+        """The file as a zip archive; None if it is not one."""
         if not zipfile.is_zipfile(self.stream):
             return None
         return self.resources.enter_context(zipfile.ZipFile(self.stream))
@@ -63,15 +63,15 @@ def open_weights(path: Path, limit: int) -> Iterator[tuple[Format, NamedArrays]]
 
     Args:
         path: as `locate` returns it.
-        limit: int, the most bytes that a packed file may declare, see `max_bytes`.
+        limit: int, the most bytes a packed file may declare, see `max_bytes`.
 
     Yields:
-        Its format and its arrays, good as long as the context lasts.
+        Its format and its arrays, valid while the context lasts.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: naming the file, if it is of none of `FORMATS`, or for whatever goes wrong
-            within the context: the libraries have many exceptions for damaged files.
+        ValueError: naming the file, if no format of `FORMATS` fits, or for any error
+            within the context: libraries raise many kinds for damaged files.
     """
     with open(path, "rb") as stream:
         try:
@@ -83,10 +83,10 @@ def open_weights(path: Path, limit: int) -> Iterator[tuple[Format, NamedArrays]]
 
 
 def _recognised(file: File) -> tuple[Format, NamedArrays]:
-    """The first format that knows the file, and its arrays."""
+    """The first format that recognises the file, and its arrays."""
     for each in formats.FORMATS:
         arrays = each.code.read(file)
         if arrays is not None:
             return each, arrays
     titles = ", ".join(each.title for each in formats.FORMATS)
-    raise ValueError("; ".join(file.hints) or f"it is none of these: {titles}")
+    raise ValueError("; ".join(file.hints) or f"its format is none of these: {titles}")

@@ -1,24 +1,24 @@
-"""How much a weight file may declare: held against the network before anything is read."""
+"""How much a weight file may declare, checked against the network before anything is read."""
 
 from functools import cache
 
 from keras_nasnet.cells.catalog import MODELS
 from keras_nasnet.cells.summary import summarize
 
-MAX_OBJECTS = 100_000  # groups, arrays, names; NASNetLarge and its optimizer are 10,000
-MAX_HEADER_BYTES = 1 << 25  # of a table of contents; NASNetLarge's are below 1 MB
+MAX_OBJECTS = 100_000  # groups, arrays, names; NASNetLarge with its optimizer has 10,000
+MAX_HEADER_BYTES = 1 << 25  # of a table of contents; NASNetLarge's is below 1 MB
 # The weights as float32, four more values each for the optimizer and moving averages, and room
-# for what is around them; or float64 with three more.
+# for overhead; or float64 with three more.
 COPIES = 8
 FLOOR_BYTES = 1 << 28  # a small network may have a large classifier in its file
 
 
 def max_bytes(params: int | None = None) -> int:
-    """The most bytes that what is packed in a file may come to.
+    """The largest unpacked size of a file, in bytes.
 
     Args:
-        params: int, numbers in the network's weights; None (default) where the network is not
-            known, for those of the largest of `list_models()`.
+        params: int, the network's parameters; None (default) for those of the largest of
+            `list_models()`, where the network is not known.
     """
     return max(FLOOR_BYTES, COPIES * 4 * (_largest() if params is None else params))
 

@@ -21,7 +21,7 @@ from keras_nasnet.weights.naming import OF_TRAINING, STEM, drop_background
 from keras_nasnet.weights.variable import model_variables
 
 RGB = 3
-LISTED = "one of `keras_nasnet.weights.FORMATS`"  # in a docstring, before they are listed
+LISTED = "one of `keras_nasnet.weights.FORMATS`"  # in a docstring, where the list is inserted
 
 log = logging.getLogger(__name__)
 
@@ -37,36 +37,35 @@ def load_weights(
 ) -> None:
     """Loads a weight file into a network of this package.
 
-    Recognised by content, not by name, as one of `keras_nasnet.weights.FORMATS`.
+    The format is recognised by content, not by name: one of `keras_nasnet.weights.FORMATS`.
 
-    All may be with or without classifier; a background class, which makes 1001 of ImageNet's in
-    files of others, is left out. A model without classifier leaves the file's out. The auxiliary
-    head and the training step are loaded where file and model have them, and left as they are
-    otherwise.
+    Files may have a classifier or not. A background class, the 1001st ImageNet class in some files,
+    is left out, as is the file's classifier if the model has none. The auxiliary head and the
+    training step are loaded if file and model both have them, and unchanged otherwise.
 
     Args:
         model: from `NASNetMobile` and the other factories.
         path: str or `Path` of the file, of a checkpoint with or without `.index`; or a name on
             the Hugging Face hub, `"hf://timm/nasnetalarge.tf_in1k"`.
-        file_hash: hexadecimal MD5 or SHA-256 that the file must have, or None. That of a
-            checkpoint's `.index`, which holds checksums of its data.
+        file_hash: hexadecimal MD5 or SHA-256 that the file must have, or None. For a
+            checkpoint, the hash of its `.index`, which holds checksums of its data.
         new_classifier: bool. If True, a classifier that the file lacks, or has for another number
-            of classes, is left as it is and one line is logged. Default False: an error.
-        adapt_channels: bool. If True, the stem's kernel of a file for RGB is made one for the
-            model's number of channels: summed for one, repeated and scaled for others, as timm
-            does it. Default False: another number of channels is an error.
-        raw: bool. If True, a checkpoint's weights themselves are loaded where it has moving
-            averages of them; default False.
+            of classes, stays as it is and a warning is logged. Default False: an error.
+        adapt_channels: bool. If True, the stem's RGB kernel in the file is adapted to the model's
+            number of channels: summed for one, repeated and scaled for others, as timm does.
+            Default False: another number of channels is an error.
+        raw: bool. If True, a checkpoint's raw weights are loaded even where it has moving
+            averages of them. Default False.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ConnectionError: if it cannot be had from the hub.
-        ValueError: if the file has another hash, is damaged or foreign, or does not fit; the
-            message names the layer, what came and what was wanted. The model is as it was.
+        ConnectionError: if it cannot be downloaded from the hub.
+        ValueError: if the file has another hash, is damaged or unknown, or does not fit; the
+            message names the layer, what it got and what it wanted. The model is unchanged.
     """
     file = locate(path)
     if file_hash is not None and not matches(file, file_hash):
-        raise ValueError(f"{file} has not the hash {file_hash}: it is damaged or another file")
+        raise ValueError(f"{file} does not match the hash {file_hash}: damaged or another file")
     variables = model_variables(model)
     params = sum(prod(variable.shape) for variable in variables.values())
     with open_weights(file, max_bytes(params)) as (_, named):
@@ -76,7 +75,7 @@ def load_weights(
 
 
 def with_formats(docstring: str | None) -> str | None:
-    """The formats after where a docstring names their list."""
+    """A docstring with the formats inserted after the line that mentions their list."""
     rows = [
         fill(f"{each.title}: {each.takes}", 99, initial_indent="    - ", subsequent_indent=" " * 6)
         for each in formats.FORMATS
@@ -93,8 +92,8 @@ class Reading:
 
     Args:
         arrays: by the path of our variable.
-        names: the file's, by that path.
-        skipped: names of what is left out, by the reason.
+        names: their names in the file, by that path.
+        skipped: names of the arrays left out, by reason.
     """
 
     arrays: dict[str, np.ndarray]
@@ -110,12 +109,12 @@ def read_arrays(
     adapt_channels: bool = False,
     raw: bool = False,
 ) -> Reading:
-    """Reads and checks the arrays of a file for the variables of a model, which stay as they are.
+    """Reads and checks the arrays of a file for the variables of a model, without assigning them.
 
     Args:
         path: of the file.
         named: as `open_weights` yields them.
-        model: its variables, as `model_variables` returns them.
+        model: the model's variables, as `model_variables` returns them.
         new_classifier, adapt_channels, raw: as in `load_weights`.
 
     Raises:
@@ -137,26 +136,26 @@ def read_arrays(
 
 
 def _leave_out(pairs: Pairs, part: str) -> None:
-    """Takes a part that the model has not out of what was found."""
+    """Removes a part that the model lacks from the arrays found."""
     for key in [key for key in pairs.found if key.startswith(f"{part}/")]:
-        pairs.skip(f"{part}, which the model has not", pairs.found.pop(key).name)
+        pairs.skip(f"{part}, which the model does not have", pairs.found.pop(key).name)
 
 
 def _leave_classifier(
     path: Path, variables: dict[str, keras.Variable], found: dict[str, Array]
 ) -> None:
-    """Takes a classifier that does not fit the model's out of both dictionaries."""
+    """Removes a classifier that does not fit the model's from both dictionaries."""
     keys = [key for key in variables if key.startswith(f"{CLASSIFIER}/")]
     if any(key not in found or found[key].shape != variables[key].shape for key in keys):
         classes = variables[keys[-1]].shape[-1]
-        log.warning("%s has no classifier of %d classes: a new one is used", path, classes)
+        log.warning("%s has no classifier for %d classes: using a new one", path, classes)
         for key in keys:
             del variables[key]
             found.pop(key, None)
 
 
 def _leave_parts_of_training(variables: dict[str, keras.Variable], pairs: Pairs) -> None:
-    """Takes out what only one side has, or has for another number of classes or size of image."""
+    """Removes parts that only one side has, or has for other classes or another image size."""
     for part in OF_TRAINING:
         ours, theirs = (
             {key: tuple(value.shape) for key, value in side.items() if key.startswith(f"{part}/")}
@@ -171,12 +170,12 @@ def _leave_parts_of_training(variables: dict[str, keras.Variable], pairs: Pairs)
 def _adapt_channels(
     path: Path, variables: dict[str, keras.Variable], found: dict[str, Array]
 ) -> None:
-    """Makes the stem's kernel for RGB one for the model's number of channels."""
+    """Adapts the stem's RGB kernel to the model's number of channels."""
     kernel = found.get(STEM)
     *size, channels, filters = variables[STEM].shape
     if channels == RGB or kernel is None or tuple(kernel.shape) != (*size, RGB, filters):
         return
-    log.warning("%s is for images in RGB: its first kernel is used for %d channels", path, channels)
+    log.warning("%s is for RGB images: its first kernel is adapted to %d channels", path, channels)
 
     def read() -> np.ndarray:  # as timm's adapt_input_conv
         rgb = np.asarray(kernel)
@@ -202,7 +201,7 @@ def _check_and_read(
     for path, array in found.items():
         if tuple(array.shape) != tuple(variables[path].shape):
             raise ValueError(
-                f"{array.name} is of shape {tuple(array.shape)}; "
+                f"{array.name} has shape {tuple(array.shape)}; "
                 f"{path} wants {tuple(variables[path].shape)}"
             )
     arrays = {}

@@ -1,4 +1,4 @@
-"""Where a weight file is: a path, a TensorFlow checkpoint, a name on the Hugging Face hub."""
+"""Where a weight file is: a path, a TensorFlow checkpoint, a name on the Hugging Face Hub."""
 
 import re
 from os import PathLike
@@ -11,7 +11,7 @@ HUB_FILE = "model.safetensors"  # timm's name for it
 
 
 def locate(source: str | PathLike[str]) -> Path:
-    """The file that `weights=` or `load_weights` names.
+    """The file given to `weights=` or `load_weights`.
 
     Args:
         source: str or `Path`: of a file; of a TensorFlow checkpoint, with or without `.index`; or
@@ -19,12 +19,12 @@ def locate(source: str | PathLike[str]) -> Path:
             default, which is downloaded to the hub's cache folder if it is not there.
 
     Returns:
-        `Path` of a file; of a checkpoint that ending in `.index`.
+        `Path` of a file; for a checkpoint, of its `.index`.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ConnectionError: if the hub has no such file or cannot be reached.
-        ValueError: if the name is none of the hub, or huggingface_hub is not installed.
+        ValueError: if it is not a valid hub name, or huggingface_hub is not installed.
     """
     if str(source).startswith(HUB):
         return _fetch_from_hub(str(source))
@@ -34,7 +34,7 @@ def locate(source: str | PathLike[str]) -> Path:
         return index
     if not path.is_file():
         raise FileNotFoundError(
-            f"weights: {source} is no file; wanted the path of one, of a TensorFlow checkpoint, "
+            f"weights: {source} is not a file; wanted the path of a file or TensorFlow checkpoint, "
             f"or a name such as {HUB}timm/nasnetalarge.tf_in1k"
         )
     return path
@@ -50,8 +50,8 @@ def _fetch_from_hub(name: str) -> Path:
         return Path(hub.hf_hub_download(repository, file or HUB_FILE, revision=revision))
     except hub.errors.LocalEntryNotFoundError as error:
         raise ConnectionError(
-            f"{name} is not in the cache of the Hugging Face hub, which cannot be reached. "
-            "Download it where there is internet and give weights= its path."
+            f"{name} is not in the Hugging Face Hub's cache, and the hub cannot be reached. "
+            "Download it on a machine with internet access and pass its path as weights=."
         ) from error
     except (hub.errors.HfHubHTTPError, hub.errors.HFValidationError) as error:
-        raise ConnectionError(f"{name} cannot be had: {error}") from error
+        raise ConnectionError(f"{name} cannot be downloaded: {error}") from error

@@ -1,6 +1,6 @@
-"""The published weight files: where they are, what they are called here, and their hashes.
+"""The published weight files: their addresses, local names and hashes.
 
-The cards in the repository's `weights/` folder say where each comes from and what it reaches.
+The cards in the repository's `weights/` folder give the source and accuracy of each.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class PublishedFile:
     base_url: str = BASE_URL
 
 
-# By model and whether it has the classifier. Hashes as in keras.applications' nasnet.py.
+# By model and whether it includes the classifier. Hashes as in keras.applications' nasnet.py.
 PUBLISHED = {
     ("NASNetMobile", True): PublishedFile(
         "NASNet-mobile.h5", "nasnet_mobile.h5", "020fb642bf7360b370c678b08e0adf61"
@@ -53,10 +53,10 @@ class PublishedWeights:
 
     Args:
         model: a name of `list_models()`.
-        argument: what `weights=` is given; of what is to be downloaded first, a path.
-        source: whose they are, and the address of what is to be downloaded first.
-        licence: of the weights, or if that is not stated of the code they come with.
-        classes: of the classifier in the file, a background class among them; None for none.
+        argument: the value for `weights=`; a path if it has to be downloaded first.
+        source: whose they are, and the address if they have to be downloaded first.
+        licence: of the weights or, if that is not stated, of the code they come with.
+        classes: of the file's classifier, including a background class; None without one.
     """
 
     model: str

@@ -1,7 +1,7 @@
-"""From the paths of our variables to the names that others have for them.
+"""Other projects' names for our variables.
 
-A source is data: for each kind of unit the names of its convolution and of its batch
-normalization, as templates.
+A source is data: for each kind of unit, templates for the names of its convolution and batch
+normalization.
 """
 
 import re
@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from keras_nasnet.layers.network import AUXILIARY, CLASSIFIER, TRAINING_STEP
 from keras_nasnet.weights.array import Pairs, Variables
 
-STEM = "stem/kernel"  # which every network has
+STEM = "stem/kernel"  # in every network
 OF_TRAINING = (AUXILIARY, TRAINING_STEP)  # a file or a model may lack them
 OWN_AUXILIARY = f"{AUXILIARY}/"  # in the names of its arrays
 
 BATCH_NORMALIZATION = ("gamma", "beta", "moving_mean", "moving_variance")
-PARTS = (  # what a file may have and a model lack, or the other way round
+PARTS = (  # parts that only one of file and model may have
     *(
         f"{head}/{weight}"
         for head in (CLASSIFIER, f"{AUXILIARY}/classifier")
@@ -27,10 +27,10 @@ PARTS = (  # what a file may have and a model lack, or the other way round
         for weight in ("kernel", *(f"batch_normalization/{name}" for name in BATCH_NORMALIZATION))
     ),
 )
-CLASSES_WITH_BACKGROUND = 1001  # ImageNet's in the authors' code, where class 0 is none of them
+CLASSES_WITH_BACKGROUND = 1001  # in the authors' code, where class 0 is the background
 
 _CELL, _EDGE = r"(?P<cell>\w*cell_\d+)", r"block_(?P<block>\d+)_(?P<side>left|right)"
-_UNITS = {  # our units of a convolution and a batch normalization, and the two dense layers
+_UNITS = {  # convolution and batch normalization units, and the two dense layers
     "stem": "stem",
     "classifier": CLASSIFIER,
     "auxiliary_projection": f"{AUXILIARY}/projection",
@@ -42,7 +42,7 @@ _UNITS = {  # our units of a convolution and a batch normalization, and the two 
     "output": rf"{_CELL}/output_(?P<state>\d)/convolution_0",
     "output_reduction": rf"{_CELL}/output_(?P<state>\d)/factorized_reduction_0",
     "separable": rf"{_CELL}/{_EDGE}/separable_(?P<step>\d)",
-    "edge": rf"{_CELL}/{_EDGE}/convolution_\d",  # of an identity or after a pool
+    "edge": rf"{_CELL}/{_EDGE}/convolution_\d",  # for an identity or after a pool
 }
 _PATH = re.compile(
     r"(?P<unit>.+?)/(?:(?P<norm>batch_normalization)/)?(?:path_(?P<path>\d)_)?(?P<weight>\w+)"
@@ -54,14 +54,14 @@ Units = Mapping[str, tuple[str, str]]
 def names_of(
     variables: Variables, units: Units, weights: Mapping[str, str], cells: Mapping[str, str]
 ) -> dict[str, str]:
-    """Another's name for each of our variables, and for those of `PARTS`.
+    """The source's name for each of our variables, and for those of `PARTS`.
 
     Args:
-        variables: ours by path, of which the shapes are used.
-        units: for each kind of unit the names of convolution and batch normalization. Templates
+        variables: ours by path; their shapes are used.
+        units: for each kind of unit, the names of convolution and batch normalization. Templates
             with `cell`, `block`, `side`, `state` and `path`, and for a separable convolution
             its `number` from 1 and the `size` of its kernel.
-        weights: what follows for each of our weights, such as `{"kernel": "/weights"}`.
+        weights: the suffix for each of our weights, such as `{"kernel": "/weights"}`.
         cells: their name for each of our cells.
 
     Returns:
@@ -88,12 +88,12 @@ def names_of(
 def cell_names(
     paths: Iterable[str], in_one_count: bool, stage_length: int | None = None
 ) -> dict[str, str]:
-    """Slim's name of each of our cells, which the PyTorch networks have taken over.
+    """Slim's name for each of our cells; the PyTorch networks adopted them.
 
     Args:
-        paths: of our variables, in the order of the network.
-        in_one_count: whether reduction cells are numbered among the others (PNASNet).
-        stage_length: the first normal cell of stage i has the number `i * stage_length`; None
+        paths: of our variables, in network order.
+        in_one_count: whether reduction cells are counted among the others (PNASNet).
+        stage_length: the first normal cell of stage i is number `i * stage_length`; None
             for numbers without gaps.
     """
     names = {}
@@ -112,16 +112,16 @@ def cell_names(
 
 
 def counts_reduction(names: Iterable[str]) -> bool:
-    """Whether a file with these names numbers reduction cells among the others."""
+    """Whether a file with these names counts reduction cells among the others."""
     return not any(name.startswith("reduction_cell_") for name in names)
 
 
 def drop_background(pairs: Pairs, variables: Variables) -> None:
-    """Takes the background class out of classifiers of 1001 classes.
+    """Removes the background class from classifiers with 1001 classes.
 
     Args:
         pairs: changed in place.
-        variables: of the model, by path; a classifier of 1001 classes gets them all.
+        variables: of the model, by path; a model with 1001 classes keeps them all.
     """
     for path in PARTS[:4]:
         array = pairs.found.get(path)

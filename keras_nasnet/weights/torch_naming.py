@@ -1,4 +1,4 @@
-"""The names that the PyTorch networks have: Cadene's, which timm has taken over."""
+"""Names in the PyTorch networks: Cadene's, which timm adopted."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -7,7 +7,7 @@ from keras_nasnet.weights.array import Array, NamedArrays, Pairs, Variables
 from keras_nasnet.weights.file import File
 from keras_nasnet.weights.naming import cell_names, counts_reduction, names_of
 
-# Cadene's Mobile is Large with cells left out: its numbers are 0-3, 6-9 and 12-15.
+# Cadene's Mobile is Large without some cells: it has the numbers 0-3, 6-9 and 12-15.
 STAGE_LENGTH = 6
 COUNTER = "num_batches_tracked"
 
@@ -41,23 +41,23 @@ WEIGHTS = {
 
 
 def named(file: File, arrays: Mapping[str, Array] | None) -> NamedArrays | None:
-    """Arrays with these names, of NASNet or PNASNet; None, and a hint, for others.
+    """Arrays with the names of NASNet or PNASNet; None and a hint for others.
 
     Args:
-        file: of which they are.
-        arrays: by name; None if it holds none.
+        file: that they come from.
+        arrays: by name; None if the file has none.
     """
     if arrays is None:
         return None
     stems = [units["stem"][0] + WEIGHTS["kernel"] for units in (UNITS, PNASNET_UNITS)]
     if not arrays.keys() & set(stems):
-        file.hints.append(f"{' or '.join(stems)}, of a PyTorch network, is missing")
+        file.hints.append(f"the PyTorch networks' {' or '.join(stems)} is missing")
         return None
     return NamedArrays(arrays, partial(_pair, arrays), has_background=True)
 
 
 def _pair(arrays: Mapping[str, Array], variables: Variables, raw: bool) -> Pairs:
-    """With the axes of our kernels."""
+    """The array with its axes in the order of our kernels."""
     in_one_count = counts_reduction(arrays)
     cells = cell_names(variables, in_one_count, None if in_one_count else STAGE_LENGTH)
     names = names_of(variables, PNASNET_UNITS if in_one_count else UNITS, WEIGHTS, cells)
@@ -66,14 +66,14 @@ def _pair(arrays: Mapping[str, Array], variables: Variables, raw: bool) -> Pairs
     for name in sorted(arrays.keys() - names.values()):
         layer, _, last = name.rpartition(".")
         if last == COUNTER and layer in layers:
-            pairs.skip("counts of training steps", name)
+            pairs.skip("training step counters", name)
         else:
             pairs.found[name] = arrays[name]
     return pairs
 
 
 def _transposed(path: str, array: Array) -> Array:
-    """From (out, in, height, width) to (height, width, in, out), and the depthwise and dense."""
+    """From (out, in, height, width) to (height, width, in, out); also depthwise and dense."""
     if len(array.shape) == 4:
         return array.transposed((2, 3, 0, 1) if path.endswith("depthwise_kernel") else (2, 3, 1, 0))
     return array.transposed((1, 0)) if len(array.shape) == 2 else array

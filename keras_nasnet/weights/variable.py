@@ -1,4 +1,4 @@
-"""The variables of a model, by the paths under which weight files have them."""
+"""The variables of a model by their paths in weight files."""
 
 import keras
 
@@ -6,7 +6,7 @@ import keras
 def model_variables(model: keras.Model) -> dict[str, keras.Variable]:
     """The weights of a model by path, such as `cell_07/block_2_left/separable_0/pointwise_kernel`.
 
-    Whatever scope the model was built in is left out of the paths.
+    The paths leave out any scope that the model was built in.
     """
     variables = {}
     for layer in model.layers:

@@ -95,5 +95,5 @@ def test_files(tmp_path, suffix):
         assert "<svg" in path.read_text()
     with pytest.raises(ValueError, match=r"cells.jpg: wanted a file ending in .png, .svg, .pdf"):
         plot_genotype(NASNET_A, tmp_path / "cells.jpg")
-    with pytest.raises(NotWrittenError, match="nodir is not there; make that folder first"):
+    with pytest.raises(NotWrittenError, match="nodir does not exist; create that folder first"):
         plot_genotype(NASNET_A, tmp_path / "nodir" / "cells.svg")

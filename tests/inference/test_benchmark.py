@@ -138,7 +138,7 @@ def test_routes_need_their_runtimes(monkeypatch):
     "arguments, message",
     [
         (["--batch-sizes", "0"], "--batch-sizes: wanted an integer of at least 1, got 0"),
-        (["--runtimes", "caffe"], "'caffe' is not found; allowed are keras, fused"),
+        (["--runtimes", "caffe"], "'caffe' is not available; allowed are keras, fused"),
     ],
 )
 def test_mistakes(capsys, arguments, message):

@@ -132,9 +132,9 @@ def test_models_of_any_size_without_fusing(tmp_path):
     "options, message",
     [
         ({"format": "tflite"}, "'tflite' is not known; allowed are tf_saved_model, onnx"),
-        ({"format": "onnx", "precision": "int8"}, "not to be had for onnx; allowed are float32"),
+        ({"format": "onnx", "precision": "int8"}, "not available for onnx; allowed are float32"),
         ({"precision": "bfloat16", "fuse": False}, "without fusing; allowed are float32"),
-        ({"format": "litert", "precision": "int8"}, "int8 needs images to measure"),
+        ({"format": "litert", "precision": "int8"}, "int8 needs calibration images"),
         (
             {"format": "litert", "precision": "int8", "representative_data": IMAGES[:, :8]},
             r"wanted images \(number, 32, 32, 3\), got the shape \(3, 8, 32, 3\)",
@@ -190,7 +190,7 @@ def test_what_is_there_is_replaced_only_when_told(tmp_path, name):
     path = tmp_path / "exported"
     keras_nasnet.export(classifier(), path, name)
     other = randomize(one_block(), seed=1)
-    with pytest.raises(FileExistsError, match="is there already"):
+    with pytest.raises(FileExistsError, match="already exists"):
         keras_nasnet.export(other, path, name)
     keras_nasnet.export(other, path, name, overwrite=True)
     assert relative_difference(FORMATS[name].load(path)(IMAGES), probabilities(other)) < 1e-5
@@ -201,7 +201,7 @@ def test_what_is_there_is_replaced_only_when_told(tmp_path, name):
 def test_a_folder_of_something_else_is_never_replaced(tmp_path, name):
     need(name)
     (tmp_path / "photos").mkdir()
-    with pytest.raises(ValueError, match="photos is no export as"):
+    with pytest.raises(ValueError, match="photos is not an export as"):
         keras_nasnet.export(classifier(), tmp_path / "photos", name, overwrite=True)
 
 

@@ -81,10 +81,10 @@ def test_a_mistake_is_named(tmp_path, change, message):
 
 
 def test_what_is_no_configuration_is_refused(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="is no run folder"):
+    with pytest.raises(ValueError, match="is not a run folder"):
         Job.of_run(tmp_path)
     (tmp_path / CONFIG).write_bytes(b"\xff\x00")
-    with pytest.raises(ValueError, match="not a text in UTF-8"):
+    with pytest.raises(ValueError, match="not UTF-8 text"):
         Job.of_run(tmp_path)
     (tmp_path / CONFIG).write_text("[" * 10**6)
     with pytest.raises(ValueError, match="nested too deep"):

@@ -141,7 +141,7 @@ def test_a_full_disk_is_told_and_the_checkpoint_stays(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
     try:
-        with pytest.raises(OSError, match="could not be written.*What was there before is whole"):
+        with pytest.raises(OSError, match="could not be written.*What was there before is intact"):
             save_checkpoint(model, path, 8)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -208,7 +208,7 @@ def test_weights_that_are_not_finite_are_no_checkpoint(tmp_path):
     with pytest.raises(FloatingPointError, match="predictions/bias"):
         save_checkpoint(model, path, 1)
     path.write_bytes(b"text")
-    with pytest.raises(ValueError, match="is no checkpoint"):
+    with pytest.raises(ValueError, match="is not a checkpoint"):
         load_checkpoint(model, path)
 
 

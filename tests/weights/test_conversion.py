@@ -45,19 +45,19 @@ def test_convert(capsys, tmp_path, checkpoint, ending):
     card = Path(f"{out}.md").read_text()
     index = Path(f"{checkpoint}.index").read_bytes()
     assert hashlib.sha256(index).hexdigest() in card
-    for words in ("NASNet-A (1 @ 96), 1000 classes", "slim", "that of the source", "background"):
+    for words in ("NASNet-A (1 @ 96), 1000 classes", "slim", "same as the source", "background"):
         assert words in card
-    assert re.search(r"state of the optimizer: \d+ arrays, such as `aux_1/", card)
+    assert re.search(r"optimizer state: \d+ arrays, such as `aux_1/", card)
 
 
 def test_convert_writes_nothing_where_the_file_does_not_fit(capsys, tmp_path, checkpoint):
     out = tmp_path / "network.safetensors"
     before = sorted(tmp_path.iterdir())
     for arguments, message in (
-        ([checkpoint, out], "cannot be told by its classifier"),
+        ([checkpoint, out], "its classifier does not identify its network"),
         ([checkpoint, out, *NETWORK[:-1], "192"], "cannot be loaded"),
         ([checkpoint, tmp_path / "network.npz", *NETWORK], "wanted a file ending in .safetensors"),
-        ([tmp_path / "absent", out, *NETWORK], "absent is no file"),
+        ([tmp_path / "absent", out, *NETWORK], "absent is not a file"),
     ):
         status, _, err = run(capsys, "convert", *arguments)
         assert status == 2

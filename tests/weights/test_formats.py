@@ -57,7 +57,7 @@ def test_a_made_up_format_is_one_row(capsys, tmp_path, monkeypatch):
 
     monkeypatch.setattr(formats, "FORMATS", (*formats.FORMATS, MADE_UP))
     convert(own, made_up, CONFIG)
-    assert "safetensors of keras_nasnet" in Path(f"{made_up}.md").read_text()
+    assert "keras_nasnet safetensors" in Path(f"{made_up}.md").read_text()
     assert_same_weights(one_block(weights=made_up), weights_of(source))
     convert(made_up, tmp_path / "again.safetensors", CONFIG)
     assert_same_weights(one_block(weights=tmp_path / "again.safetensors"), weights_of(source))

@@ -1,4 +1,4 @@
-"""Formats in which other programs run a classifier: a module each, none of which knows Keras."""
+"""Export formats for other programs, one module each, independent of Keras."""
 
 from pathlib import Path
 from typing import Protocol
@@ -10,7 +10,7 @@ from keras_nasnet.inference.formats.servable import Runner, Servable
 
 
 class Format(Protocol):
-    """What each of the modules has."""
+    """What each module provides."""
 
     @property
     def RUNTIME(self) -> str:
@@ -18,20 +18,20 @@ class Format(Protocol):
 
     @property
     def EXTRA(self) -> str:
-        """The extra of this package that brings it."""
+        """The extra of this package that installs it."""
 
     @property
     def PRECISIONS(self) -> tuple[str, ...]:
-        """What `precision` may be."""
+        """The allowed values of `precision`."""
 
     @property
     def FILE(self) -> str | None:
-        """By which a folder of the format is known; None if it is a file."""
+        """The file that identifies a folder of the format; None if the format is a file."""
 
     def write(
         self, servable: Servable, path: Path, precision: str, images: np.ndarray | None = None
     ) -> None:
-        """Writes a file or folder; `images`, 0 to 255, are what `int8` measures."""
+        """Writes a file or folder; `int8` is calibrated on `images`, 0 to 255."""
 
     def load(self, path: Path) -> Runner:
         """A function from images `(batch, height, width, 3)`, 0 to 255, to probabilities."""

@@ -1,4 +1,4 @@
-"""JPEG and PNG files as images, in a TensorFlow graph, as `keras_nasnet.data.image` reads them."""
+"""Decodes JPEG and PNG files in a TensorFlow graph, as `keras_nasnet.data.image` does."""
 
 from types import ModuleType
 
@@ -6,7 +6,7 @@ from keras_nasnet.data.image import MAX_PIXELS
 from keras_nasnet.tensor import Size, Tensor
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-PNG_SIZE = 16, 8  # where width and height are
+PNG_SIZE = 16, 8  # offsets of width and height
 
 
 def decode_images(tf: ModuleType, image_bytes: Tensor, size: Size) -> Tensor:
@@ -21,15 +21,15 @@ def decode_images(tf: ModuleType, image_bytes: Tensor, size: Size) -> Tensor:
         size: `(height, width)`.
 
     Returns:
-        float32 tensor `(batch, height, width, 3)` of whole numbers from 0 to 255. Running it
-        raises `tf.errors.InvalidArgumentError` for what is no whole JPEG or PNG file, or larger
+        float32 tensor `(batch, height, width, 3)` of integers from 0 to 255. Running it
+        raises `tf.errors.InvalidArgumentError` if it is not a complete JPEG or PNG file, or larger
         than `MAX_PIXELS`, which is not decoded.
     """
 
-    @tf.function(autograph=False)  # where assertions run before what follows them
+    @tf.function(autograph=False)  # so that assertions run before what follows
     def decode(file: Tensor) -> Tensor:
         is_jpeg = _starts_with(tf, file, JPEG)
-        # An operation that fails on shorter ones puts their bytes in its message.
+        # An operation that fails on shorter input puts its bytes in the message.
         is_png = _starts_with(tf, file, PNG) & (tf.strings.length(file) >= sum(PNG_SIZE))
         is_known = is_jpeg | is_png
         message = "wanted a JPEG or PNG image"
@@ -72,7 +72,7 @@ def _png(tf: ModuleType, file: Tensor) -> Tensor:
 
 
 def _fit(tf: ModuleType, pixels: Tensor, size: Size) -> Tensor:
-    """What `PIL.ImageOps.fit` does."""
+    """Does what `PIL.ImageOps.fit` does."""
     target = tf.constant(size, tf.float32)
     whole = tf.cast(tf.shape(pixels)[:2], tf.float32)
     scale = tf.reduce_max(target / whole)

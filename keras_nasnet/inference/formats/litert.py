@@ -1,4 +1,4 @@
-"""LiteRT (once TensorFlow Lite), for phones and small machines."""
+"""LiteRT (formerly TensorFlow Lite), for phones and small devices."""
 
 import os
 import tempfile
@@ -16,7 +16,7 @@ FILE = None  # not a folder
 
 
 def write(servable: Servable, path: Path, precision: str, images: np.ndarray | None = None) -> None:
-    """Writes a file, to which the class names are packed as `labels.txt`.
+    """Writes a file, with the class names packed into it as `labels.txt`.
 
     `float16` halves the weights; `int8` quantizes weights and activations.
     """
@@ -32,12 +32,12 @@ def write(servable: Servable, path: Path, precision: str, images: np.ndarray | N
             measured = np.asarray(images, servable.image_dtype)
             converter.representative_dataset = lambda: ([image[None]] for image in measured)
         path.write_bytes(converter.convert())
-    with zipfile.ZipFile(path, "a") as file:  # as TensorFlow Lite's metadata keeps labels
+    with zipfile.ZipFile(path, "a") as file:  # where TensorFlow Lite's metadata keeps labels
         file.writestr("labels.txt", "\n".join(servable.class_names) + "\n")
 
 
 def load(path: Path) -> Runner:
-    """A function from images 0 to 255 `(batch, height, width, 3)` to probabilities."""
+    """A function from images `(batch, height, width, 3)`, 0 to 255, to probabilities."""
     litert = import_optional("ai_edge_litert.interpreter", EXTRA)
     interpreter = litert.Interpreter(str(path), num_threads=os.cpu_count())
     runner = interpreter.get_signature_runner("serving_default")
@@ -45,7 +45,7 @@ def load(path: Path) -> Runner:
     shape = tuple(image["shape_signature"][1:].tolist())
 
     def run(images: np.ndarray) -> np.ndarray:
-        if images.shape[1:] != shape:  # which the runtime takes for a wish to resize its input
+        if images.shape[1:] != shape:  # the runtime would resize its input
             raise ValueError(f"image: wanted the shape {(None, *shape)}, got {images.shape}")
         return runner(image=images.astype(image["dtype"]))[PROBABILITIES]
 

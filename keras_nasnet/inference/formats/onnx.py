@@ -1,4 +1,4 @@
-"""ONNX, for ONNX Runtime and the many that read it."""
+"""ONNX, for ONNX Runtime and other readers."""
 
 import json
 import tempfile
@@ -34,21 +34,21 @@ def write(servable: Servable, path: Path, precision: str, images: np.ndarray | N
     model.opset_import.extend(opsets)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    del model.graph.value_info[:]  # which name the batch otherwise
+    del model.graph.value_info[:]  # which names the batch dimension differently
     onnx.helper.set_model_props(model, {"class_names": json.dumps(servable.class_names)})
     onnx.checker.check_model(model)
     onnx.save(model, path)
 
 
 def _optimize(model: bytes) -> Any:
-    """The model without the transpositions around each of TensorFlow's convolutions.
+    """The model without the transposes around each of TensorFlow's convolutions.
 
     ONNX Runtime removes them in a second, tf2onnx's optimizer in a minute.
     """
     onnx = import_optional("onnx", EXTRA)
     runtime = import_optional(RUNTIME, EXTRA)
     options = runtime.SessionOptions()
-    # Of the basic level all is standard ONNX.
+    # The basic level keeps to standard ONNX.
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     with tempfile.TemporaryDirectory() as folder:
         options.optimized_model_filepath = str(Path(folder) / "optimized.onnx")
@@ -57,7 +57,7 @@ def _optimize(model: bytes) -> Any:
 
 
 def load(path: Path) -> Runner:
-    """A function from images 0 to 255 `(batch, height, width, 3)` to probabilities."""
+    """A function from images `(batch, height, width, 3)`, 0 to 255, to probabilities."""
     runtime = import_optional(RUNTIME, EXTRA)
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
     dtype = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}[session.get_inputs()[0].type]

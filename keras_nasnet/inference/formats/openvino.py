@@ -1,4 +1,4 @@
-"""OpenVINO's intermediate representation, for its runtime and model server."""
+"""OpenVINO's intermediate representation (IR), for its runtime and model server."""
 
 import json
 import tempfile
@@ -11,15 +11,15 @@ from keras_nasnet.optional import import_optional
 
 EXTRA, RUNTIME = "openvino", "openvino"
 PRECISIONS = ("float32", "float16", "bfloat16", "int8")
-FILE = "model.xml"  # in the folder that is written
+FILE = "model.xml"  # in the folder
 HINTS = {"float32": "f32", "float16": "f32", "bfloat16": "bf16", "int8": "f32"}  # for activations
 
 
 def write(servable: Servable, path: Path, precision: str, images: np.ndarray | None = None) -> None:
-    """Writes a folder of `model.xml` and `model.bin`.
+    """Writes a folder with `model.xml` and `model.bin`.
 
-    `float16` and `bfloat16` halve the weights; `bfloat16` says, where `load` reads it, to compute
-    in bfloat16; `int8` quantizes weights and activations by NNCF.
+    `float16` and `bfloat16` halve the weights; `bfloat16` also tells `load` to compute
+    in bfloat16; `int8` quantizes weights and activations with NNCF.
     """
     openvino = import_optional(RUNTIME, EXTRA)
     with tempfile.TemporaryDirectory() as folder:
@@ -37,7 +37,7 @@ def write(servable: Servable, path: Path, precision: str, images: np.ndarray | N
 
 
 def load(path: Path) -> Runner:
-    """A function from images 0 to 255 `(batch, height, width, 3)` to probabilities."""
+    """A function from images `(batch, height, width, 3)`, 0 to 255, to probabilities."""
     openvino = import_optional(RUNTIME, EXTRA)
     core = openvino.Core()
     model = core.read_model(path / FILE)

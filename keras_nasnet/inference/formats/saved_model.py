@@ -1,4 +1,4 @@
-"""TensorFlow's SavedModel: for TensorFlow Serving, and what else loads one."""
+"""TensorFlow's SavedModel, for TensorFlow Serving and anything else that loads one."""
 
 import tempfile
 from pathlib import Path
@@ -15,11 +15,11 @@ from keras_nasnet.optional import import_optional
 
 EXTRA, RUNTIME = "tensorflow", "tensorflow"
 PRECISIONS = ("float32", "float16", "bfloat16")
-FILE = "saved_model.pb"  # in the folder that is written
+FILE = "saved_model.pb"  # in the folder
 
 
 def write(servable: Servable, path: Path, precision: str, images: np.ndarray | None = None) -> None:
-    """Writes the folder; its asset `class_names.txt` has a class in each line."""
+    """Writes the folder; its asset `class_names.txt` has one class per line."""
     with tempfile.TemporaryDirectory() as folder:
         class_names = Path(folder) / "class_names.txt"
         class_names.write_text("\n".join(servable.class_names) + "\n")
@@ -27,9 +27,9 @@ def write(servable: Servable, path: Path, precision: str, images: np.ndarray | N
 
 
 def load(path: Path) -> Runner:
-    """A function from images 0 to 255 `(batch, height, width, 3)` to probabilities.
+    """A function from images `(batch, height, width, 3)`, 0 to 255, to probabilities.
 
-    By a session: `tf.saved_model.load` copies the network several times over.
+    Uses a session, because `tf.saved_model.load` copies the network several times.
     """
     tf = import_optional(RUNTIME, EXTRA)
     v1 = tf.compat.v1

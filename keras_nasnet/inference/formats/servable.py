@@ -1,4 +1,4 @@
-"""What is served, and the TensorFlow graphs from which every format is made."""
+"""What is served, and the TensorFlow graphs that every format is made from."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ from keras_nasnet.tensor import VARIABLE_BYTES, Tensor
 Runner: TypeAlias = Callable[[np.ndarray], np.ndarray]  # from images to probabilities
 
 PROBABILITIES = "probabilities"
-PREDICT = "tensorflow/serving/predict"  # what TensorFlow Serving calls such a signature
+PREDICT = "tensorflow/serving/predict"  # TensorFlow Serving's method name for such a signature
 
 
 @dataclass(frozen=True)
 class Servable:
-    """A classifier of images as a function of TensorFlow's.
+    """An image classifier as a TensorFlow function.
 
     Args:
         classify: from an image tensor `(batch, height, width, 3)`, 0 to 255, and a list of the
-            weights as tensors to probabilities `(batch, classes)`; called while a graph is made.
+            weights as tensors to probabilities `(batch, classes)`; called while a graph is built.
         weights: list of arrays.
         size: `(height, width)`.
         image_dtype: `"float32"` or `"uint8"`.
         class_names: list of str.
-        top_k: int, how many classes are named for an image.
+        top_k: int, number of classes returned per image.
     """
 
     classify: Callable[[Tensor, list[Tensor]], Tensor]
@@ -42,7 +42,7 @@ class Servable:
 
 
 def make_graph(servable: Servable) -> Any:
-    """A `tf.Graph` from the placeholder `image` to `probabilities`, its weights constants."""
+    """A `tf.Graph` from the placeholder `image` to `probabilities`, with constant weights."""
     tf = import_optional("tensorflow", "tensorflow")
     with tf.Graph().as_default() as graph:
         weights = [tf.constant(array) for array in servable.weights]
@@ -51,7 +51,7 @@ def make_graph(servable: Servable) -> Any:
 
 
 def write_graph(servable: Servable, path: Path) -> None:
-    """Writes `make_graph` as a SavedModel of one signature: for converters."""
+    """Writes `make_graph` as a SavedModel with one signature, for converters."""
     graph = make_graph(servable)
     tensors = [{name: graph.get_tensor_by_name(f"{name}:0")} for name in ("image", PROBABILITIES)]
     _write(path, graph, {"serving_default": tensors})
@@ -60,10 +60,10 @@ def write_graph(servable: Servable, path: Path) -> None:
 def write_both_signatures(servable: Servable, path: Path, class_names: Path) -> None:
     """Writes a SavedModel with the signatures `serving_default` and `serving_bytes`.
 
-    Large weights are variables: as constants they would be copied by all that handles the graph,
-    which for NASNetLarge takes longer than all else. The many small ones are constants, of which
-    each is written and loaded faster. The shapes of inputs are checked in the graph: what loads a
-    SavedModel does not hold them against its signatures.
+    Large weights are variables: as constants they would be copied by every step that handles
+    the graph, which for NASNetLarge takes longer than everything else. The many small ones are
+    constants, which are faster to write and load. Input shapes are checked in the graph, because
+    loaders of a SavedModel do not check them against its signatures.
 
     Args:
         servable: `Servable`.
@@ -73,7 +73,7 @@ def write_both_signatures(servable: Servable, path: Path, class_names: Path) -> 
     tf = import_optional("tensorflow", "tensorflow")
     v1 = tf.compat.v1
 
-    @tf.function(autograph=False)  # once in the file, though called by both signatures
+    @tf.function(autograph=False)  # stored once, though both signatures call it
     def outputs(image: Tensor) -> dict[str, Tensor]:
         weights = [
             variables[index] if index in variables else tf.constant(array)
@@ -117,16 +117,16 @@ def _write(
     signatures: Mapping[str, Sequence[dict[str, Tensor]]],
     values: dict[Tensor, np.ndarray] | None = None,
 ) -> None:
-    """Writes a graph and its signatures, each of inputs and outputs by name.
+    """Writes a graph and its signatures, with inputs and outputs by name.
 
-    `tf.saved_model.save` would trace the network and its variables several times over: for
-    NASNetMobile it takes 13 s, this 0.6 s.
+    `tf.saved_model.save` would trace the network and its variables several times: for
+    NASNetMobile it takes 13 s, this takes 0.6 s.
 
     Args:
         path: of the folder to write.
         graph: `tf.Graph`.
         signatures: pairs of inputs and outputs, each a dict of tensors, by name.
-        values: arrays of the variables, by the tensors that they begin with. Default: there are
+        values: arrays of the variables, by the tensors that initialize them. Default: there are
             no variables.
     """
     tf = import_optional("tensorflow", "tensorflow")

@@ -1,1 +1,1 @@
-"""What the formats keep their arrays in: each reader gives the arrays of its own or None."""
+"""The containers that formats store arrays in: each reader returns its arrays or None."""

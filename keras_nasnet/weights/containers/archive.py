@@ -1,4 +1,4 @@
-"""Zip archives, read with nothing that they say of themselves trusted."""
+"""Zip archives, read without trusting what they say about themselves."""
 
 import copy
 import io
@@ -12,16 +12,16 @@ from keras_nasnet.weights.containers.hdf5 import check_objects
 from keras_nasnet.weights.limit import MAX_HEADER_BYTES, max_bytes
 
 CHUNK_BYTES = 1 << 20
-KERAS_MEMBER = "model.weights.h5"  # of a `.keras` archive
+KERAS_MEMBER = "model.weights.h5"  # in a `.keras` archive
 KERAS_CONFIG = "config.json"
 
 
 def check_sizes(members: Iterable[zipfile.ZipInfo], limit: int) -> None:
-    """Refuses members that declare too much, or are packed in a way that has no bounds.
+    """Refuses members that declare too much, or use compression without bounds.
 
     Args:
         members: of an archive.
-        limit: int, the most bytes that they may declare together.
+        limit: int, the most bytes they may declare together.
 
     Raises:
         ValueError: if they declare more, or one is packed with anything but deflate.
@@ -39,12 +39,12 @@ def check_sizes(members: Iterable[zipfile.ZipInfo], limit: int) -> None:
 
 
 def read_member(archive: zipfile.ZipFile, name: str, limit: int) -> io.BytesIO:
-    """The content of a member.
+    """The contents of a member.
 
     Args:
         archive: an open archive.
         name: of the member.
-        limit: int, the most bytes that it may have.
+        limit: int, the most bytes it may have.
 
     Raises:
         KeyError: if there is no such member.
@@ -59,17 +59,17 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int) -> io.BytesIO:
 
 
 def check_model(path: Path) -> None:
-    """Refuses a `.keras` archive that declares or holds what Keras should not be given.
+    """Refuses a `.keras` archive that declares or holds anything Keras should not read.
 
-    Each member is read once, piece by piece. What is stored as it is, as Keras does, may have any
-    size: it is on the disk in full.
+    Each member is read once, in chunks. A member stored without compression, as Keras does, may
+    have any size: all of it is on disk.
 
     Args:
         path: of the file.
 
     Raises:
         ValueError: as `read_member` and `check_objects` do.
-        zipfile.BadZipFile, KeyError: if it is no such archive, or damaged.
+        zipfile.BadZipFile, KeyError: if it is not such an archive, or damaged.
     """
     with zipfile.ZipFile(path) as archive:
         limit = max(max_bytes(), path.stat().st_size)
@@ -84,9 +84,9 @@ def check_model(path: Path) -> None:
 
 
 def _chunks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
-    """A member piece by piece, stopped where it has more than it declares."""
+    """A member in chunks, stopped if it has more than it declares."""
     asked = copy.copy(member)
-    asked.file_size += 1  # so that one byte too many is seen
+    asked.file_size += 1  # so that an extra byte is noticed
     done = 0
     with archive.open(asked) as stream:
         while chunk := stream.read(CHUNK_BYTES):

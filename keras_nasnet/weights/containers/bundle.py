@@ -1,6 +1,6 @@
-"""The index of a TensorFlow checkpoint, checked before TensorFlow has it.
+"""The index of a TensorFlow checkpoint, checked before TensorFlow reads it.
 
-TensorFlow ends the process where an entry is of no tensor, and takes memory that an entry declares.
+TensorFlow aborts the process if an entry is not a tensor, and allocates what an entry declares.
 The format: tensorflow/core/lib/io/table_format.txt and protobuf/tensor_bundle.proto.
 """
 
@@ -15,7 +15,7 @@ from keras_nasnet.weights.limit import MAX_HEADER_BYTES, MAX_OBJECTS
 TABLE_MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)  # ends the file (table_format.h)
 FOOTER_BYTES, TRAILER_BYTES = 48, 5
 UNCOMPRESSED = 0
-ITEM_BYTES = {  # numbers of types.proto: floats, integers, bfloat16, half
+ITEM_BYTES = {  # type numbers of types.proto: floats, integers, bfloat16, half
     1: 4, 2: 8, 3: 4, 4: 1, 5: 2, 6: 1, 9: 8, 14: 2, 17: 2, 19: 2, 22: 4, 23: 8,
 }  # fmt: skip
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types of protocol buffers
@@ -26,15 +26,15 @@ DIMENSION, DIMENSION_SIZE = 18, 8
 
 
 def check_index(index: Path) -> None:
-    """Refuses an index unless each entry is an array of numbers that a data file has in full.
+    """Refuses an index unless each entry is a numeric array that a data file holds in full.
 
-    A data file is `NAME.data-00000-of-00001`, beside the index: no entry can name another.
+    The data file is `NAME.data-00000-of-00001` beside the index: no entry can name another.
 
     Args:
         index: path of the file ending in `.index`.
 
     Raises:
-        ValueError: if it is damaged, compressed, too large or has anything else, or if a data file
+        ValueError: if it is damaged, compressed, too large or has other entries, or if a data file
             is missing.
     """
     if index.stat().st_size > MAX_HEADER_BYTES:
@@ -42,14 +42,14 @@ def check_index(index: Path) -> None:
     entries = dict(_entries(index.read_bytes()))
     header = _fields(entries.pop(b"", b""))
     if header.get(ENDIANNESS):
-        raise ValueError("it is of a machine with another order of bytes")
+        raise ValueError("it was written on a machine with another byte order")
     shards = header.get(SHARDS, 0)
     sizes: dict[int, int] = {}
     for key, message in entries.items():
         name, entry = key.decode(errors="replace"), _fields(message)
         shard = entry.get(SHARD, 0)
         if shard >= shards or entry.keys() - {DTYPE, SHAPE, SHARD, OFFSET, SIZE, CHECKSUM}:
-            raise ValueError(f"{name} is no whole array")
+            raise ValueError(f"{name} is not a whole array")
         if shard not in sizes:
             data = index.with_suffix(f".data-{shard:05d}-of-{shards:05d}")
             if not data.is_file():
@@ -60,13 +60,13 @@ def check_index(index: Path) -> None:
 
 def _check_entry(name: str, entry: dict[int, Any], data_bytes: int) -> None:
     if entry.get(DTYPE) not in ITEM_BYTES:
-        raise ValueError(f"{name} holds no numbers")
+        raise ValueError(f"{name} does not hold numbers")
     dimensions = list(_parse(entry.get(SHAPE, b"")))
     shape = [_fields(message).get(DIMENSION_SIZE, 0) for _, message in dimensions]
     size, end = entry.get(SIZE, 0), entry.get(OFFSET, 0) + entry.get(SIZE, 0)
     is_shape = all(tag == DIMENSION for tag, _ in dimensions) and max(shape, default=0) < 1 << 32
     if not is_shape or prod(shape) * ITEM_BYTES[entry[DTYPE]] != size:
-        raise ValueError(f"{name} is of shape {shape} and declares {size:,} bytes")
+        raise ValueError(f"{name} has shape {shape} and declares {size:,} bytes")
     if end > data_bytes:
         raise ValueError(f"{name} ends at byte {end:,}; its data file has {data_bytes:,}")
 
@@ -74,7 +74,7 @@ def _check_entry(name: str, entry: dict[int, Any], data_bytes: int) -> None:
 def _entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values of a table."""
     footer, place, handles = data[-FOOTER_BYTES:], 0, []
-    for _ in range(4):  # offset and size of a block that is not used, then of that of the blocks
+    for _ in range(4):  # offset and size of an unused block, then of the block index
         value, place = _varint(footer, place)
         handles.append(value)
     last = None
@@ -83,15 +83,15 @@ def _entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         size, _ = _varint(handle, place)
         for key, message in _block(data, offset, size):
             if last is not None and key <= last:
-                raise ValueError("the entries of its index are in disorder")
+                raise ValueError("the entries of its index are out of order")
             last = key
             yield key, message
 
 
 def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values of a block: each key is what it shares with the one before, and the rest."""
+    """Keys and values of a block; each key stores its shared prefix with the last, and the rest."""
     if offset + size + TRAILER_BYTES > len(data) or size < 4:
-        raise ValueError("a block of its index ends beyond it")
+        raise ValueError("a block of its index ends beyond the file")
     if data[offset + size] != UNCOMPRESSED:
         raise ValueError("its index is compressed, which TensorFlow does not do")
     block = data[offset : offset + size]
@@ -111,7 +111,7 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]
 
 
 def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """A number of 7 bits a byte, and where it ends."""
+    """A number with 7 bits per byte, and where it ends."""
     value = 0
     for shift in range(0, 70, 7):
         if place == len(data):
@@ -121,20 +121,20 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
         value |= (byte & 127) << shift
         if byte < 128:
             return value, place
-    raise ValueError("a number in its index does not end")
+    raise ValueError("a number in its index is unterminated")
 
 
 def _fields(message: bytes) -> dict[int, Any]:
-    """The fields of a protocol buffer by tag, each once."""
+    """The fields of a protocol buffer by tag, each allowed once."""
     pairs = list(_parse(message))
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise ValueError("an entry of its index has a field twice")
+        raise ValueError("an entry of its index repeats a field")
     return fields
 
 
 def _parse(message: bytes) -> Iterator[tuple[int, Any]]:
-    """Tags and what they have: a number if that is their wire type, else bytes."""
+    """Tags and values: a number if that is the wire type, else bytes."""
     place = 0
     while place < len(message):
         tag, place = _varint(message, place)

@@ -9,7 +9,7 @@ from keras_nasnet.weights.file import File
 
 
 def read_checkpoint(file: File) -> dict[str, Array] | None:
-    """The variables of a checkpoint by name, from its `.index`; None if the file is no such.
+    """The variables of a checkpoint by name, from its `.index`; None if it is not one.
 
     Raises:
         ValueError: if TensorFlow is not installed, or as `check_index` does.

@@ -1,4 +1,4 @@
-"""Reads the HDF5 weight files of Keras, with h5py alone and nothing trusted.
+"""Reads Keras's HDF5 weight files with h5py alone, trusting nothing.
 
 Two layouts: legacy (Keras 1 and 2: an attribute `layer_names`, and for each layer an attribute
 `weight_names`), and that of Keras 3 (`layers/.../vars/0`, names of layers as attributes).
@@ -16,19 +16,19 @@ from h5py import h5d, h5g, h5l, h5o
 from keras_nasnet.weights.array import Array
 from keras_nasnet.weights.limit import MAX_OBJECTS
 
-MAX_DEPTH = 64  # of groups; the HDF5 library's own walk ends the process at some 10,000
+MAX_DEPTH = 64  # of groups; the HDF5 library's own walk crashes at about 10,000
 MAX_NAME = 1000  # characters
 PLAIN_LAYOUTS = (h5d.CONTIGUOUS, h5d.COMPACT)
 
 
 def legacy_layers(file: h5py.File) -> dict[str, list[Array]] | None:
-    """For each layer its arrays, in the order of the model; None if the layout is another.
+    """The arrays of each layer, in model order; None for another layout.
 
     Args:
-        file: which `check_objects` has passed.
+        file: one that passed `check_objects`.
 
     Raises:
-        ValueError: if a name stands for no array of numbers.
+        ValueError: if a name is not that of a numeric array.
     """
     root = file.get("model_weights", file)
     names = _attribute_list(root, "layer_names")
@@ -39,16 +39,16 @@ def legacy_layers(file: h5py.File) -> dict[str, list[Array]] | None:
 
 
 def named_layers(file: h5py.File) -> dict[str, list[Array]] | None:
-    """As `legacy_layers`, of the layout of Keras 3, where names have those around them first."""
+    """As `legacy_layers`, for the Keras 3 layout, where names start with the enclosing layers'."""
     root = file.get("model_weights", file)
     return dict(_walk_groups(root["layers"])) if "layers" in root else None
 
 
 def check_objects(file: h5py.File) -> None:
-    """Refuses an open file unless it is a tree of groups, with every array in it in full.
+    """Refuses an open file unless it is a tree of groups with every array stored in full.
 
     Raises:
-        ValueError: if it has links to elsewhere, anything that is linked twice, too many objects
+        ValueError: if it has external links, objects linked twice, too many objects
             or levels, arrays that are compressed or stored elsewhere, or arrays that declare more
             than the file has.
     """
@@ -59,7 +59,7 @@ def check_objects(file: h5py.File) -> None:
         for key in group:
             name = f"{path}/{key.decode(errors='replace')}"
             if group.links.get_info(key).type != h5l.TYPE_HARD:
-                raise ValueError(f"{name} is a link to elsewhere")
+                raise ValueError(f"{name} is not a hard link")
             item = h5o.open(group, key)
             address = h5o.get_info(item).addr
             if address in seen:
@@ -79,14 +79,14 @@ def check_objects(file: h5py.File) -> None:
 
 
 def _plain_bytes(dataset: h5d.DatasetID, name: str) -> int:
-    """Bytes of a dataset that lies in the file as it is."""
+    """Bytes of a dataset that is stored plainly in the file."""
     layout = dataset.get_create_plist()
     if layout.get_external_count() or layout.get_layout() == h5d.VIRTUAL:
-        raise ValueError(f"{name} is not a plain dataset: its numbers are elsewhere")
+        raise ValueError(f"{name} is not a plain dataset: its data is stored elsewhere")
     if layout.get_layout() not in PLAIN_LAYOUTS:
         raise ValueError(
-            f"{name} is not a plain dataset: it is in chunks or compressed, which Keras does not "
-            "write; h5repack --layout=CONTI makes it plain"
+            f"{name} is not a plain dataset: it is chunked or compressed, which Keras does not "
+            "do; h5repack --layout=CONTI makes it plain"
         )
     return dataset.get_space().get_simple_extent_npoints() * dataset.get_type().get_size()
 
@@ -96,7 +96,7 @@ def _legacy_layer(group: h5py.Group) -> list[Array]:
 
 
 def _attribute_list(group: h5py.Group, name: str) -> list[str]:
-    """A list of different strings, which Keras splits into `name0`, `name1`, ... if it is long."""
+    """A list of unique strings, which Keras splits into `name0`, `name1`, ... if it is long."""
     keys = [name]
     if name not in group.attrs:
         keys = list(takewhile(group.attrs.__contains__, (f"{name}{i}" for i in count())))
@@ -104,12 +104,12 @@ def _attribute_list(group: h5py.Group, name: str) -> list[str]:
     for key in keys:
         attribute = group.attrs.get_id(key)
         if attribute.dtype.itemsize > MAX_NAME or prod(attribute.shape) > MAX_OBJECTS:
-            raise ValueError(f"{key} of {group.name} is no list of names")
+            raise ValueError(f"{key} of {group.name} is not a list of names")
         values += [
             value.decode() if isinstance(value, bytes) else str(value) for value in group.attrs[key]
         ]
     if len(set(values)) != len(values):
-        raise ValueError(f"{name} of {group.name} has a name twice")
+        raise ValueError(f"{name} of {group.name} repeats a name")
     return values
 
 
@@ -123,7 +123,7 @@ def _walk_groups(
         names = parents
         if "vars" in child:
             variables = child["vars"]
-            # Before it wrote names, Keras 3 had only the class and a counter.
+            # Before Keras 3 wrote names, it wrote only class and counter.
             name = str(variables.attrs.get("name", key))
             if len(name) > MAX_NAME:
                 raise ValueError(f"{variables.name} has a name of {len(name):,} characters")
@@ -134,7 +134,7 @@ def _walk_groups(
 
 
 def _array(group: h5py.Group, name: str) -> Array:
-    """A dataset of numbers, not read yet."""
+    """A numeric dataset, not read yet."""
     dataset = group[name]
     if not isinstance(dataset, h5py.Dataset):
         raise ValueError(f"{dataset.name} is not a dataset")

@@ -1,4 +1,4 @@
-"""The weights that Keras saves: an HDF5 file, or one in a `.keras` archive."""
+"""Weights saved by Keras: an HDF5 file, or one in a `.keras` archive."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ class Layers:
     """The arrays of an open file, not read yet.
 
     Args:
-        of: for each layer its arrays. The names are the file's; in a Keras 3 file those of the
-            layers around it come first, separated by "/".
-        legacy: bool. Whether the order of the layers is that of the model's, as in a legacy file.
+        of: the arrays of each layer. The names are the file's; in a Keras 3 file those of the
+            enclosing layers come first, separated by "/".
+        legacy: bool. Whether the layers are in model order, as in a legacy file.
     """
 
     of: dict[str, list[Array]]
     legacy: bool
 
     def arrays(self) -> dict[str, Array]:
-        """All of them by their own names."""
+        """All arrays by their own names."""
         return {array.name: array for arrays in self.of.values() for array in arrays}
 
 
 def read_layers(file: File) -> Layers | None:
-    """The arrays of a file of Keras by layer; None if it is none.
+    """The arrays of a Keras file by layer; None if it is not one.
 
     Raises:
         ValueError: as `read_member` and `check_objects` do.
@@ -50,7 +50,7 @@ def read_layers(file: File) -> Layers | None:
         return Layers(layers, True)
     if (layers := named_layers(root)) is not None:
         return Layers(layers, False)
-    file.hints.append("it has the layout of neither Keras 2 nor Keras 3 weights")
+    file.hints.append("it has neither the Keras 2 nor the Keras 3 layout of weights")
     return None
 
 
@@ -58,7 +58,7 @@ def pair_layers(layers: Mapping[str, Sequence[Array]], paths: Mapping[str, Seque
     """Arrays by path, from arrays by layer and paths by layer.
 
     Raises:
-        ValueError: if a layer has no paths, or another number of them than of arrays.
+        ValueError: if a layer has no paths, or not as many paths as arrays.
     """
     found: dict[str, Array] = {}
     for name, arrays in layers.items():

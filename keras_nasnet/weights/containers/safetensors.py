@@ -1,4 +1,4 @@
-"""Safetensors files, of which the header is held to its size before it is read."""
+"""Safetensors files, whose header size is checked before the header is read."""
 
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from keras_nasnet.weights.limit import MAX_HEADER_BYTES
 
 
 def read_safetensors(file: File) -> dict[str, Array] | None:
-    """The arrays of a safetensors file by name; None if it is none.
+    """The arrays of a safetensors file by name; None if it is not one.
 
     Raises:
         ValueError: if its header declares too much.

@@ -1,6 +1,6 @@
-"""Formats of weight files: a row of `FORMATS` and a module each.
+"""Weight file formats: one row of `FORMATS` and one module each.
 
-The rows alone are printed without Keras; a module is imported when its format is read or written.
+The rows can be printed without Keras; a module is imported when its format is read or written.
 """
 
 from collections.abc import Sequence
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 
 
 class Code(Protocol):
-    """What the module of a format has."""
+    """What the module of a format provides."""
 
     def read(self, file: "File") -> "NamedArrays | None":
-        """The arrays of a file of this format, checked but not read; None of another.
+        """The arrays of a file of this format, checked but not read; None for another format.
 
         Raises:
-            ValueError: and others, if the file is damaged or declares too much.
+            ValueError: if the file is damaged or declares too much; libraries raise others.
         """
 
     def save(self, model: "keras.Model", path: Path) -> None:
-        """Writes a model's weights; a format without `endings` lacks it."""
+        """Writes a model's weights; missing if a format has no `endings`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A row of the list.
+    """One row of the list.
 
     Args:
-        module: of its `Code`, as `importlib.import_module` takes it in this package.
-        title: what cards and tables call it.
-        takes: what of it `load_weights` takes, in Markdown.
-        endings: of the names of files that are written in it; none (default) if it is only read.
+        module: relative name of its module (a `Code`), for `importlib.import_module`.
+        title: its name in cards and tables.
+        takes: the files that `load_weights` takes, in Markdown.
+        endings: file name endings for writing; empty (default) if it is only read.
     """
 
     module: str
@@ -51,57 +51,57 @@ class Format:
         return cast(Code, import_module(self.module, __name__))
 
 
-# In the order in which a file is shown to them: the first that knows it reads it.
+# In the order in which they are tried: the first that recognises a file reads it.
 FORMATS: Sequence[Format] = (
     Format(
         ".own_safetensors",
-        "safetensors of keras_nasnet",
-        "as `keras_nasnet.save_safetensors` writes it",
+        "keras_nasnet safetensors",
+        "written by `keras_nasnet.save_safetensors`",
         (".safetensors",),
     ),
     Format(
         ".own_keras",
-        "HDF5 of keras_nasnet",
-        "as `model.save_weights` and `model.save` write it",
+        "keras_nasnet HDF5",
+        "written by `model.save_weights` or `model.save`",
         (".weights.h5", ".keras"),
     ),
     Format(
         ".keras_applications",
-        "HDF5 of keras.applications",
-        "NASNetMobile and NASNetLarge: legacy `.h5`, whole or weights only; `.weights.h5` and "
-        "`.keras` of Keras 3",
+        "keras.applications HDF5",
+        "NASNetMobile and NASNetLarge: legacy `.h5`, full model or weights only; Keras 3 "
+        "`.weights.h5` and `.keras`",
     ),
     Format(
         ".slim",
-        "TensorFlow checkpoint of slim, the authors' code",
-        "NASNet and PNASNet, with or without `.index`: the moving averages of the weights "
-        "(`raw=True` for the weights themselves), the auxiliary head if there is one, no "
+        "TensorFlow checkpoint from slim, the authors' code",
+        "NASNet and PNASNet, with or without `.index`: moving averages of the weights "
+        "(`raw=True` for the raw weights), the auxiliary head if present, no "
         "background class",
     ),
     Format(
         ".timm",
-        "safetensors of a PyTorch network, as timm's",
+        "PyTorch safetensors, as from timm",
         '`"hf://timm/nasnetalarge.tf_in1k"`, `"hf://timm/pnasnet5large.tf_in1k"`, or a '
         "`.safetensors` file",
     ),
     Format(
         ".cadene",
-        "state dict of a PyTorch network, as Cadene's",
-        "`.pth` of NASNet-A Mobile, Large and PNASNet-5 Large, and of timm's networks",
+        "PyTorch state dict, as from Cadene",
+        "`.pth` for NASNet-A Mobile and Large, PNASNet-5 Large, and timm's networks",
     ),
 )
 
 
 def written_endings() -> list[str]:
-    """The endings of what can be written."""
+    """The file name endings that can be written."""
     return [ending for each in FORMATS for ending in each.endings]
 
 
 def format_to_write(path: Path) -> Format:
-    """The format that the ending of a name stands for.
+    """The format for the ending of a file name.
 
     Raises:
-        ValueError: if it stands for none.
+        ValueError: if no format has it.
     """
     for each in FORMATS:
         if path.name.endswith(each.endings):

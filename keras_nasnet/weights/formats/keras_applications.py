@@ -1,4 +1,4 @@
-"""Files of keras.applications' NASNets: names, and the order in which legacy files hold them.
+"""Files of keras.applications' NASNets: layer names, and their order in legacy files.
 
 The order, `keras_applications.json`, is written by the repository's
 `weights/write_keras_applications_order.py`.
@@ -17,7 +17,7 @@ from keras_nasnet.weights.file import File
 from keras_nasnet.weights.naming import BATCH_NORMALIZATION, OF_TRAINING
 
 STEM = "stem_conv1"
-UNNAMED = "conv2d"  # the stem's class: before it wrote names, Keras 3 had no more
+UNNAMED = "conv2d"  # the stem's class: before Keras 3 wrote names, it wrote only that
 OPERATIONS = {  # keras.applications' branches with weights
     "normal_left1": "block_0_left",
     "normal_right1": "block_0_right",
@@ -40,7 +40,7 @@ def read(file: File) -> NamedArrays | None:
     if not layers.legacy and not layers.of.keys() & {STEM, UNNAMED}:
         first = next(iter(layers.of), "(none)")
         file.hints.append(
-            f"its layer {first} is no layer of a NASNet of keras.applications or ours"
+            f"its layer {first} is not a layer of keras.applications' NASNets or ours"
         )
         return None
     return NamedArrays(layers.arrays(), partial(_pair, layers))
@@ -58,7 +58,7 @@ def _pair(layers: Layers, variables: Variables, raw: bool) -> Pairs:
 
 
 def _known_order(layers: Layers, variables: Variables) -> list[str]:
-    """The layers of keras.applications' model of the same structure, as many as the file has."""
+    """The layers of keras.applications' model of the same structure, if the file has as many."""
     backbone = {
         path for path in variables if path.partition("/")[0] not in (CLASSIFIER, *OF_TRAINING)
     }
@@ -73,13 +73,13 @@ def _known_order(layers: Layers, variables: Variables) -> list[str]:
                 f"wanted {len(order)}, or {len(names)} without classifier"
             )
     raise ValueError(
-        "it is no file of this package, and keras.applications has no network like this model"
+        "it is not from this package, and keras.applications has no network like this model"
     )
 
 
 @cache
 def layer_orders() -> dict[str, list[str]]:
-    """For each model the names of its layers with weights, in the order of a legacy file."""
+    """For each model, the names of its layers with weights in the order of a legacy file."""
     text = resources.files(__package__).joinpath("keras_applications.json").read_text()
     return json.loads(text)
 
@@ -88,10 +88,10 @@ def variable_paths(names: Collection[str]) -> dict[str, list[str]]:
     """Our variables for each layer of a keras.applications NASNet.
 
     Args:
-        names: all its layers with weights.
+        names: names of all its layers with weights.
 
     Returns:
-        For each name the paths of our variables, in the order of the layer's weights.
+        For each name, the paths of our variables in the order of the layer's weights.
 
     Raises:
         ValueError: if a name is not one of such a network.
@@ -131,7 +131,7 @@ def _paths(name: str, names: Collection[str], num_cells: int) -> list[str]:
             return _batch_normalization(unit)
         return [f"{unit}/path_{path}_kernel" if factorized else f"{unit}/kernel"]
 
-    raise ValueError(f"{name!r} is no layer of a NASNet of keras.applications")
+    raise ValueError(f"{name!r} is not a layer of a keras.applications NASNet")
 
 
 def _batch_normalization(unit: str) -> list[str]:
@@ -139,18 +139,18 @@ def _batch_normalization(unit: str) -> list[str]:
 
 
 def _cell(name: str, num_cells: int) -> str:
-    """Our name of a cell. Their numbers leave one out after the first stage's `num_cells`."""
+    """Our name for a cell. Their numbers skip one after the first stage's `num_cells`."""
     if name in ("stem_1", "stem_2"):
         return f"stem_cell_{int(name[-1]) - 1}"
     if name in (f"reduce_{num_cells}", f"reduce_{2 * num_cells}"):
         return f"reduction_cell_{int(name != f'reduce_{num_cells}')}"
     if not name.isdigit():
-        raise ValueError(f"{name!r} is no cell of a NASNet of keras.applications")
+        raise ValueError(f"{name!r} is not a cell of a keras.applications NASNet")
     return f"cell_{int(name) - (int(name) > num_cells):02d}"
 
 
 def class_order(names: Collection[str]) -> dict[str, str]:
-    """Layer names by what Keras 3 called them before it wrote names: class and counter."""
+    """Layer names by class and counter, which Keras 3 used before it wrote names."""
     counts: dict[str, int] = {}
     result = {}
     for name in names:

@@ -11,11 +11,11 @@ from keras_nasnet.weights.containers.keras_file import Layers, pair_layers, read
 from keras_nasnet.weights.file import File
 from keras_nasnet.weights.naming import OF_TRAINING, OWN_AUXILIARY, STEM
 
-MODEL = ".keras"  # ends the name of a whole model, any other that of weights
+MODEL = ".keras"  # file name ending of a full model; any other means weights
 
 
 def read(file: File) -> NamedArrays | None:
-    """The arrays of a file that names its layers and has our stem among them."""
+    """The arrays of a file with named layers, our stem among them."""
     layers = file.once(read_layers)
     stem = STEM.partition("/")[0]
     if layers is None or layers.legacy or all(name.partition("/")[0] != stem for name in layers.of):
@@ -24,7 +24,7 @@ def read(file: File) -> NamedArrays | None:
 
 
 def save(model: keras.Model, path: Path) -> None:
-    """Writes a whole model, or its weights."""
+    """Writes a full model, or its weights."""
     if path.name.endswith(MODEL):
         model.save(path)
     else:

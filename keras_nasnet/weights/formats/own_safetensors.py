@@ -1,4 +1,4 @@
-"""This package's safetensors: our variables by their paths."""
+"""This package's safetensors files: our variables by path."""
 
 from os import PathLike
 from pathlib import Path
@@ -16,18 +16,18 @@ from keras_nasnet.weights.variable import model_variables
 
 
 def read(file: File) -> NamedArrays | None:
-    """The arrays of a safetensors file that has our stem."""
+    """The arrays of a safetensors file with our stem."""
     arrays = file.once(read_safetensors)
     if arrays is None:
         return None
     if STEM not in arrays:
-        file.hints.append(f"{STEM}, of this package, is missing")
+        file.hints.append(f"this package's {STEM} is missing")
         return None
     return NamedArrays(arrays, lambda variables, raw: Pairs(dict(arrays)), OWN_AUXILIARY)
 
 
 def save(model: keras.Model, path: Path) -> None:
-    """Writes the weights of a model, to this path itself."""
+    """Writes the weights of a model directly to this path."""
     arrays = {
         name: np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
         for name, variable in model_variables(model).items()
@@ -36,15 +36,15 @@ def save(model: keras.Model, path: Path) -> None:
 
 
 def save_safetensors(model: keras.Model, path: str | PathLike[str]) -> None:
-    """Writes the weights of a model to a safetensors file, by the paths of its variables.
+    """Writes the weights of a model to a safetensors file, named by variable path.
 
-    `load_weights` and `weights=` read it; so does any other reader of safetensors.
+    `load_weights` and `weights=` read it, as does any safetensors reader.
 
     Args:
         model: a network of this package.
-        path: str or `Path` to write; a file there is replaced once the new one is whole.
+        path: str or `Path` to write; an existing file is replaced once the new one is complete.
 
     Raises:
-        NotWrittenError: if it cannot be written there.
+        NotWrittenError: if it cannot be written.
     """
     replace_file(Path(path), lambda beside: save(model, beside))

@@ -44,12 +44,12 @@ STEMS = (f"{UNITS['stem'][0]}/weights", f"{CIFAR_STEM[0]}/weights")
 
 
 def read(file: File) -> NamedArrays | None:
-    """The variables of a TensorFlow checkpoint that has slim's stem."""
+    """The variables of a TensorFlow checkpoint with slim's stem."""
     arrays = file.once(read_checkpoint)
     if arrays is None:
         return None
     if not any(name.startswith(STEMS) for name in arrays):
-        file.hints.append(f"{' or '.join(STEMS)}, of slim, is missing")
+        file.hints.append(f"slim's {' or '.join(STEMS)} is missing")
         return None
     return NamedArrays(arrays, partial(_pair, arrays), "/aux_logits/", has_background=True)
 
@@ -66,18 +66,18 @@ def _pair(arrays: Mapping[str, Array], variables: Variables, raw: bool) -> Pairs
     for name in sorted(arrays.keys() - taken):
         base, _, last = name.rpartition("/")
         if name in OF_OPTIMIZER or (last in SLOTS and base in known):
-            pairs.skip("state of the optimizer", name)
+            pairs.skip("optimizer state", name)
         elif name in known:
-            pairs.skip("weights, of which the moving averages are taken", name)
+            pairs.skip("raw weights, replaced by their moving averages", name)
         elif base in known and f"/{last}" == AVERAGE:
-            pairs.skip("moving averages of the weights, which are taken themselves", name)
+            pairs.skip("moving averages, replaced by the raw weights", name)
         else:
             pairs.found[name] = arrays[name]
     return pairs
 
 
 def _names(arrays: Mapping[str, Array], variables: Variables) -> dict[str, str]:
-    """Slim's name of each of our variables."""
+    """Slim's name for each of our variables."""
     cells = cell_names(variables, counts_reduction(arrays))
     units = dict(UNITS)
     if any(name.startswith(STEMS[1]) for name in arrays):
