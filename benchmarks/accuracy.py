@@ -1,8 +1,8 @@
-"""What fine-tuning and ScheduledDropPath gain in accuracy on a folder of small images.
+"""Accuracy gains of fine-tuning and ScheduledDropPath on a folder of small images.
 
-`transfer`: a backbone trained on half of the classes, fine-tuned to the other half with 50 images
-a class, beside the same network trained on those from scratch.
-`drop-path`: the same network with and without ScheduledDropPath at equal steps, three seeds.
+`transfer`: a backbone trained on half of the classes and fine-tuned on the other half with 50
+images per class, compared with the same network trained on those from scratch.
+`drop-path`: the same network with and without ScheduledDropPath for equal steps, three seeds.
 
     KERAS_BACKEND=tensorflow python benchmarks/accuracy.py transfer cifar10/
 """
@@ -22,7 +22,7 @@ from keras_nasnet.training.trainer import Job, train
 
 
 def classes_of(source: Source, labels) -> Source:
-    """The images of some classes alone, the labels counted anew."""
+    """The images of some classes only, with new labels from 0."""
     some = source.take(np.isin(source.labels, labels))
     names = [source.class_names[label] for label in labels]
     return Source(some.items, np.searchsorted(labels, some.labels), names, some.open_item)
@@ -44,7 +44,7 @@ def repeated(source: Source, times: int) -> Source:
 
 
 def accuracy(name, changes, data, folder: Path, filters=192, **job) -> float:
-    """Accuracy on the second of the two sources at the end of a run."""
+    """Accuracy on the second source at the end of a run."""
     config = network_of(NASNET_A, "cifar", num_cells=1, penultimate_filters=filters)
     job = Job(config, recipe(name, **changes), "arrays", (32, 32), **job)
     train(job, data, folder, verbose=0, say=lambda line: None)
@@ -89,9 +89,11 @@ def drop_path(data, folder: Path, epochs: int) -> None:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("experiment", choices=("transfer", "drop-path"))
-    parser.add_argument("data", help="as `keras-nasnet train --data`")
-    parser.add_argument("--pretrained", metavar="FILE", help="of an earlier transfer, to use again")
-    parser.add_argument("--epochs", type=int, help="default: 4 of pretraining, or 8")
+    parser.add_argument("data", help="as for `keras-nasnet train --data`")
+    parser.add_argument(
+        "--pretrained", metavar="FILE", help="weights from an earlier transfer, to reuse"
+    )
+    parser.add_argument("--epochs", type=int, help="default: 4 for pretraining, else 8")
     options = parser.parse_args()
     data = open_data(options.data)
     with tempfile.TemporaryDirectory() as folder:

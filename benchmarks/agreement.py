@@ -1,7 +1,7 @@
-"""How far our numbers are from those of others, as a share of the reference's range.
+"""How far our outputs are from others', as a share of the reference's range.
 
-Beside keras.applications: the published networks with the same random weights, batch 3. Beside the
-float64 NumPy cells of `tests/reference.py`. One weight file at several sizes. Fused models.
+Against keras.applications: the published networks with the same random weights, batch 3. Against
+the float64 NumPy cells of `tests/support/reference.py`. One weight file at several sizes. Fusion.
 
     KERAS_BACKEND=tensorflow python benchmarks/agreement.py
 """
@@ -70,7 +70,7 @@ def one_file_at_every_size(path: Path) -> None:
         difference = np.abs(dynamic.predict(x, verbose=0) - static.predict(x, verbose=0)).max()
         print(
             f"NASNetMobile {size[0]} x {size[1]}: variables as at (None, None, 3): {same}, "
-            f"greatest difference of outputs {difference:.1e}",
+            f"largest difference of outputs {difference:.1e}",
             flush=True,
         )
 

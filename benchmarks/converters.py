@@ -1,6 +1,6 @@
-"""Weight files of others: the same numbers as in their own code, all or nothing.
+"""Other projects' weight files: the same outputs as their own code, all or nothing.
 
-Needs TensorFlow, PyTorch and timm; the two networks for 331 x 331 take minutes.
+Needs TensorFlow, PyTorch and timm; the two 331 x 331 networks take minutes.
 
     KERAS_BACKEND=tensorflow python benchmarks/converters.py [damaged layouts slim timm]
 """
@@ -63,7 +63,7 @@ def beside_timm(folder: Path) -> None:
 
 
 def every_variable_of_slim(folder: Path) -> None:
-    """Each network with the arrays of a checkpoint in training, of which every one is known."""
+    """Each network with the arrays of a training checkpoint, all of which must be recognised."""
     networks = {
         "NASNetMobile": (SlimNetwork(12, 44, 32, 1001, auxiliary_map=(4, 4)), 224),
         "NASNetLarge": (
@@ -121,7 +121,7 @@ def one_network_in_three_layouts(folder: Path, name: str, size: int, numbers) ->
         keras.utils.clear_session()
         gc.collect()
     differences = [relative_difference(other, logits[0]) for other in logits[1:]]
-    print(f"{name}, keras.applications beside timm and slim: {differences}", flush=True)
+    print(f"{name}, keras.applications against timm and slim: {differences}", flush=True)
 
 
 def all_or_nothing(folder: Path, places: int = 20) -> None:

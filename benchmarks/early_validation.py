@@ -1,11 +1,11 @@
-"""What `evaluate` says of a network that `fit` has trained for some hundred steps from scratch.
+"""What `evaluate` reports for a network trained from scratch for a few hundred steps.
 
-On scikit-learn's digits at 32 x 32, by Adam as Keras has it, batch 32: accuracy on the training
-images during the last epoch; on 197 others by `evaluate` along the way; at the end also by the
-statistics of their own batch, which is how far the network has come. Loss before and after.
+On scikit-learn's digits at 32 x 32, with Keras's default Adam, batch 32: accuracy on the training
+images during the last epoch; on 197 others with `evaluate` along the way; at the end also with the
+statistics of their own batch, which shows what the network has learned. Loss before and after.
 
-Beside keras.applications and a network of Keras's own layers, in float32 and mixed precision. By
-Keras's default XLA compiles training; that takes minutes, so it is left out here.
+Compared with keras.applications and a network of Keras layers, in float32 and mixed precision. By
+default, Keras compiles training with XLA; that takes minutes, so it is disabled here.
 
     KERAS_BACKEND=tensorflow python benchmarks/early_validation.py --seeds 0 1
 """
@@ -23,13 +23,13 @@ from sklearn.datasets import load_digits
 
 import keras_nasnet
 
-BATCH, NUM_TRAINED = 32, 1600  # 50 steps an epoch
+BATCH, NUM_TRAINED = 32, 1600  # 50 steps per epoch
 SHOWN = 50, 100, 200, 300
 SHAPE, CLASSES = (32, 32, 3), 10
 
 
 def plain():
-    """A network of Keras's own layers, with their defaults."""
+    """A network of Keras layers with their defaults."""
     model = keras.Sequential([keras.Input(SHAPE)])
     for filters in (16, 32, 64):
         model.add(layers.Conv2D(filters, 3, strides=2, padding="same"))
@@ -41,7 +41,7 @@ def plain():
 
 
 def small(num_cells, filters):
-    """As NASNetCIFAR, with fewer cells and filters."""
+    """NASNetCIFAR with fewer cells and filters."""
     return keras_nasnet.NASNet(
         keras_nasnet.NASNET_A,
         num_cells,

@@ -1,7 +1,7 @@
-"""Seconds to export a model and to load it, beside Keras's `export` of keras.applications' model.
+"""Seconds to export and load a model, compared with Keras's `export` of keras.applications' model.
 
-Every export and every load has a process of its own; building the model is not counted. Ours is
-fused, checked by its runtime and has two signatures in its SavedModel; theirs is not and has one.
+Every export and load runs in its own process; building the model is not counted. Ours is
+fused, checked in its runtime and has two signatures in its SavedModel; theirs is not and has one.
 
     KERAS_BACKEND=tensorflow python benchmarks/exports.py --model NASNetMobile
     KERAS_BACKEND=tensorflow python benchmarks/exports.py --model NASNetLarge --formats onnx
@@ -48,7 +48,7 @@ print("SECONDS", time.perf_counter() - begin)
 
 
 def seconds_of(code: str, **values) -> float:
-    """What a script of a process of its own measured."""
+    """The seconds measured by a script in its own process."""
     result = subprocess.run(
         [sys.executable, "-c", BEGIN + code.format(**values) + END],
         capture_output=True,
@@ -83,8 +83,8 @@ def main():
             for what in dict.fromkeys(what for what, _ in times):
                 ours, theirs = times[what, "ours"], times[what, "theirs"]
                 print(
-                    f"{options.model} {what}: {ours:.1f} s, {theirs:.1f} s by Keras of "
-                    f"keras.applications: {ours / theirs:.2f}",
+                    f"{options.model} {what}: {ours:.1f} s, {theirs:.1f} s with Keras's "
+                    f"export of keras.applications: {ours / theirs:.2f}",
                     flush=True,
                 )
 

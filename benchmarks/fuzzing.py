@@ -1,6 +1,6 @@
-"""Damaged weight files of every format, each loaded in a process with limits on memory and time.
+"""Loads damaged weight files of every format in processes with limits on memory and time.
 
-A file follows from its number alone, so that it can be made again: `weight_files.py --fuzz`.
+A file depends only on its number, so it can be recreated: `weight_files.py --fuzz`.
 """
 
 import json
@@ -28,14 +28,14 @@ from support.attempt import (
 from support.damage import FILES, FORMATS, damage, write_small_files
 
 NEEDS = {"checkpoint": "tensorflow", "pickle": "torch", "old_pickle": "torch"}
-ADDRESS_SPACE_BYTES = 4 << 30  # beyond what the process has when it starts to load
-OVER_MEMORY_MIB = 512  # twice the least that a packed file may come to
-OVER_TIME_S = 20  # of the processor
+ADDRESS_SPACE_BYTES = 4 << 30  # on top of what the process has when it starts to load
+OVER_MEMORY_MIB = 512  # twice the smallest limit for a packed file
+OVER_TIME_S = 20  # CPU time
 COLUMNS = ("loaded", "refused", "partial", "crash", "over time", "over memory")
 
 
 def work(folder: Path, numbers) -> None:
-    """Loads the files of these numbers and prints a line of JSON for each."""
+    """Loads the files with these numbers and prints one line of JSON for each."""
     import keras
 
     keras.utils.set_random_seed(0)
@@ -63,12 +63,12 @@ def work(folder: Path, numbers) -> None:
 
 
 def fuzz(folder: Path, numbers, processes: int = 1) -> list[dict]:
-    """Loads the files of these numbers in processes that are started again where they end.
+    """Loads the files with these numbers in processes that are restarted where they die.
 
     Args:
         folder: to write to.
-        numbers: list of int; those of formats that need a library that is not here are left out.
-        processes: int, how many at once.
+        numbers: list of int; formats whose library is not installed are skipped.
+        processes: int, how many in parallel.
 
     Returns:
         A row for each: number, format, outcome, seconds and MiB of memory.
@@ -94,7 +94,7 @@ def fuzz(folder: Path, numbers, processes: int = 1) -> list[dict]:
 
 
 def _run(folder: Path, numbers) -> list[dict]:
-    """Rows of one process, until it is through or ends at a file."""
+    """Rows of one process, until it finishes or dies at a file."""
     (folder / "numbers.json").write_text(json.dumps(numbers))
     process = subprocess.Popen(
         [sys.executable, __file__, str(folder)],
@@ -103,14 +103,14 @@ def _run(folder: Path, numbers) -> list[dict]:
     )
     rows: list[dict] = []
     row: dict = {}
-    limit_s = 600  # until the networks are built
+    limit_s = 600  # for building the networks
     while True:
         ready, _, _ = select.select([process.stdout], [], [], limit_s)
         line = process.stdout.readline() if ready else b""
         if not line:
             break
         row |= json.loads(line)
-        limit_s = 10 * OVER_TIME_S  # of the clock: others may use the machine
+        limit_s = 10 * OVER_TIME_S  # wall time: others may use the machine
         if "outcome" in row:
             rows.append(_judged(row))
             row = {}

@@ -1,7 +1,7 @@
-"""Images a second beside keras.applications, same backend, in turn in one process, medians.
+"""Images per second compared with keras.applications, alternately in one process; medians.
 
-Ours as it is, and fused in each precision, as functions of a batch of float32 images, `tf.function`
-or `jax.jit`. Fused under TensorFlow also by `predict_on_batch`, and in float32 as XLA compiles it.
+Our model as it is, and fused in each precision, as functions of a float32 batch: `tf.function`
+or `jax.jit`. Fused on TensorFlow also with `predict_on_batch`, and in float32 compiled by XLA.
 
     KERAS_BACKEND=tensorflow python benchmarks/inference.py --rounds 10
     KERAS_BACKEND=jax python benchmarks/inference.py --models NASNetMobile --batches 4
@@ -49,7 +49,7 @@ def compiled(model, images, way="function"):
 
 
 def ways_of(name, precisions):
-    """Models with the way to run them, by what is printed."""
+    """Models with the way to run them, by printed label."""
     ours = getattr(keras_nasnet, name)(weights=None)
     ways = {
         PEER: (getattr(keras.applications, name)(weights=None), "function"),
@@ -60,13 +60,13 @@ def ways_of(name, precisions):
         ways[f"fused {precision}"] = fused, "function"
         if keras.config.backend() == "tensorflow":
             ways[f"fused {precision} predict"] = fused, "predict"
-            if precision == "float32":  # in half precision XLA is slower on a CPU by far
+            if precision == "float32":  # in half precision, XLA is far slower on a CPU
                 ways[f"fused {precision} XLA"] = fused, "XLA"
     return ways
 
 
 def medians(functions, rounds):
-    """Seconds of each function, all of them called once in each round."""
+    """Seconds of each function; each round calls all of them once."""
     first = {}
     for name, function in functions.items():
         start = time.perf_counter()
@@ -75,7 +75,7 @@ def medians(functions, rounds):
         function()
     times = {name: [] for name in functions}
     for i in range(rounds):
-        # Which goes first changes from round to round.
+        # The order rotates from round to round.
         for name in list(functions) if i % 2 else reversed(functions):
             start = time.perf_counter()
             functions[name]()
@@ -87,7 +87,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--models", nargs="+", default=list(SIZES), choices=SIZES)
-    parser.add_argument("--batches", nargs="+", type=int, help="default: 1 and 16, Large 8")
+    parser.add_argument("--batches", nargs="+", type=int, help="default: 1 and 16; 8 for Large")
     parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"])
     options = parser.parse_args()
     print(f"Keras {keras.__version__} on {keras.config.backend()}")

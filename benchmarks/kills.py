@@ -1,7 +1,7 @@
-"""Kills a run, or a search, at random moments with SIGKILL and goes on each time.
+"""Kills a run or a search at random moments with SIGKILL and resumes it each time.
 
 Prints whether checkpoints could be loaded, and whether log and weights, or trials and rewards, are
-those of the same one left alone.
+identical to those of an uninterrupted one.
 
     KERAS_BACKEND=tensorflow python benchmarks/kills.py --kills 50
     KERAS_BACKEND=tensorflow python benchmarks/kills.py --search --kills 200
@@ -52,14 +52,14 @@ def start(code: str, folder: Path, length: int) -> subprocess.Popen:
 
 
 def killed(begin, num_kills: int, greatest_s: float):
-    """Yields after each kill of what `begin` starts, some seconds at most after it is ready."""
+    """Kills what `begin` starts, a few seconds at most after it is ready; yields on each kill."""
     rng = random.Random(0)
     for _ in range(num_kills):
         process = begin()
         process.stdout.readline()
         try:
             process.wait(rng.uniform(0, greatest_s))
-            return  # it came to its end
+            return  # it finished
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.communicate()
@@ -78,7 +78,7 @@ def kill_run(folder: Path, options):
     whole, broken = folder / "whole", folder / "broken"
     begin = time.monotonic()
     start(RUN, whole, options.epochs).communicate()
-    print(f"left alone: {time.monotonic() - begin:.0f} s", flush=True)
+    print(f"uninterrupted: {time.monotonic() - begin:.0f} s", flush=True)
     kills = loadable = checkpoints = 0
     for _ in killed(lambda: start(RUN, broken, options.epochs), options.kills, 25):
         kills += 1
@@ -101,7 +101,7 @@ def kill_search(folder: Path, options):
     whole, broken = folder / "whole", folder / "broken"
     begin = time.monotonic()
     start(SEARCH, whole, options.trials).communicate()
-    print(f"left alone: {time.monotonic() - begin:.0f} s", flush=True)
+    print(f"uninterrupted: {time.monotonic() - begin:.0f} s", flush=True)
     kills = 0
     for _ in killed(lambda: start(SEARCH, broken, options.trials), options.kills, 1.0):
         kills += 1
@@ -112,16 +112,16 @@ def kill_search(folder: Path, options):
     runs = (Path(other.project_dir) / "runs.txt").read_text().split()
     repeated = len(runs) - len(set(runs))
     print(f"{kills} kills, {len(other.oracle.end_order)} of {options.trials} trials ended")
-    print(f"{repeated} trials were run again, for they had not ended when they were killed")
+    print(f"{repeated} trials were run again, because they were killed before they ended")
     print("same trials in the same order, with the same rewards:", course(one) == course(other))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--epochs", type=int, default=200, help="of the run")
-    parser.add_argument("--search", action="store_true", help="kill a search without training")
-    parser.add_argument("--trials", type=int, default=1000, help="of the search")
+    parser.add_argument("--epochs", type=int, default=200, help="epochs of the run")
+    parser.add_argument("--search", action="store_true", help="kill a search that does not train")
+    parser.add_argument("--trials", type=int, default=1000, help="trials of the search")
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with tempfile.TemporaryDirectory() as folder:

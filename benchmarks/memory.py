@@ -1,6 +1,6 @@
-"""Peak memory of a training step with and without `remat`, and of a search of many children.
+"""Peak memory of a training step with and without `remat`, and of a search with many children.
 
-Each is a process of its own.
+Each runs in its own process.
 
     KERAS_BACKEND=tensorflow python benchmarks/memory.py --models NASNetLarge --batch 4
     KERAS_BACKEND=tensorflow python benchmarks/memory.py --children 50
@@ -18,13 +18,13 @@ import numpy as np
 
 
 def measure(name, batch, remat):
-    """Prints the peak memory of this process in GiB, and the seconds of a warm training step."""
+    """Prints this process's peak memory in GiB, and the seconds of a warm training step."""
     import keras
 
     import keras_nasnet
 
     model = getattr(keras_nasnet, name)(weights=None, remat=remat)
-    # Not XLA, which compiles these networks for many minutes; JAX has no other way.
+    # Not XLA, which takes many minutes to compile these networks; JAX has no other way.
     model.compile(
         "sgd", "sparse_categorical_crossentropy", jit_compile=keras.config.backend() == "jax"
     )
@@ -65,7 +65,7 @@ def search(num_children):
     print(
         f"{len(peaks)} children, {failed} failed: the search's process grew by "
         f"{peaks[-1] - peaks[0]:.0f} MiB from the first to the last, to {peaks[-1]:.0f}; the "
-        f"greatest process of children {peak_mib(resource.RUSAGE_CHILDREN):.0f} MiB"
+        f"largest child process {peak_mib(resource.RUSAGE_CHILDREN):.0f} MiB"
     )
 
 
@@ -73,7 +73,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=["NASNetMobile", "NASNetLarge"])
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--children", type=int, help="of a search, which is measured instead")
+    parser.add_argument(
+        "--children", type=int, help="measure a search with this many children instead"
+    )
     parser.add_argument("--alone", choices=["plain", "remat"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -89,7 +91,7 @@ def main():
             peak, seconds = map(float, output.split("MEASURED")[1].split())
             print(
                 f"{name}, batch {options.batch}, {kind}: peak {peak:.2f} GiB, "
-                f"{seconds:.1f} s a step",
+                f"{seconds:.1f} s per step",
                 flush=True,
             )
 

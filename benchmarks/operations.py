@@ -1,7 +1,7 @@
-"""Where the time of inference goes under TensorFlow, before and after `keras_nasnet.fuse`.
+"""Where inference time goes on TensorFlow, before and after `keras_nasnet.fuse`.
 
 Prints the share of each kind of operation, the rate of the dense convolutions, and the share of
-the machine's own rate of matrix multiplication that the whole network reaches.
+the machine's matrix multiplication rate that the whole network reaches.
 
     KERAS_BACKEND=tensorflow python benchmarks/operations.py --model NASNetMobile --batch 16
 """
@@ -32,7 +32,7 @@ KINDS = {
 
 
 def profile(model, images, rounds):
-    """Seconds of a run by kind of operation, and of a whole run without tracing; medians."""
+    """Seconds per run by kind of operation, and per run without tracing; medians."""
     function = tf.function(lambda x: model(x, training=False)).get_concrete_function(
         tf.TensorSpec(images.shape)
     )
@@ -77,7 +77,7 @@ def kind_of(label: str) -> str:
 
 
 def matrix_rate(size=1024, rounds=10) -> float:
-    """Multiply-adds a second of a product of square matrices."""
+    """Multiply-adds per second of a product of square matrices."""
     matrix = tf.random.normal((size, size))
     times = []
     for _ in range(rounds):
@@ -98,13 +98,13 @@ def main():
     mult_adds = options.batch * sum(row.mult_adds for row in summarize(MODELS[options.model]))
     model = getattr(keras_nasnet, options.model)(weights=None)
     limit = matrix_rate()
-    print(f"matrix multiplication: {limit / 1e9:.0f} billion multiply-adds a second")
+    print(f"matrix multiplication: {limit / 1e9:.0f} billion multiply-adds per second")
     for name, network in (("ours", model), ("fused", keras_nasnet.fuse(model))):
         seconds, kinds = profile(network, images.astype("float32"), options.rounds)
         total = sum(kinds.values())
         print(
             f"{name}: {1000 * seconds:.0f} ms, {mult_adds / seconds / 1e9:.0f} billion "
-            f"multiply-adds a second, {mult_adds / seconds / limit:.0%} of that limit"
+            f"multiply-adds per second, {mult_adds / seconds / limit:.0%} of that limit"
         )
         for kind, spent in sorted(kinds.items(), key=lambda item: -item[1]):
             print(f"  {spent / total:5.0%}  {kind}")

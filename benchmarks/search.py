@@ -1,6 +1,6 @@
-"""Searchers on tables of trained networks: the nine of NAS-Bench-Graph (Qin et al. 2022).
+"""Searchers on tables of trained networks: the nine from NAS-Bench-Graph (Qin et al. 2022).
 
-Prints for each data set and budget the mean and the spread over seeds of the best validation
+Prints, for each data set and budget, mean and standard deviation over seeds of the best validation
 accuracy found, and for all together the share of the way from a table's median to its best.
 
     pip install nas-bench-graph
@@ -17,7 +17,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each process has a core
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one core per process
 
 import numpy as np
 
@@ -39,7 +39,7 @@ BUDGETS = (50, 100, 200, 500)
 
 
 class Reinforce(Searcher):
-    """Independent logits, one update a trial, a moving average as the baseline (Williams 1992)."""
+    """Independent logits, one update per trial, moving-average baseline (Williams 1992)."""
 
     learning_rate, decay = 0.1, 0.95
 
@@ -89,7 +89,7 @@ ABLATIONS = {
     "+ random trials at first": partial(Controller, num_candidates=1),
     "+ predictor": partial(Controller, num_mutants=0),
     "+ neighbours of the best (default)": Controller,
-    "default, two steps an update": partial(Controller, num_epochs=2),
+    "default, two steps per update": partial(Controller, num_epochs=2),
     "default without replay": partial(Controller, num_replayed=0),
     "default without entropy": partial(Controller, entropy_weight=PUBLISHED["entropy_weight"]),
     "default, learning nothing": partial(Controller, learning_rate=1e-12),
@@ -98,10 +98,10 @@ ABLATIONS = {
 
 @cache
 def table(name):
-    """Decisions of a data set's table and the accuracy of its choices.
+    """Decisions of a data set's table and the accuracy of each choice.
 
-    The nine ways to link four operations are one decision, each operation another. Accuracies are
-    in percent.
+    The nine ways to link four operations are one decision, and each operation is another.
+    Accuracies are in percent.
     """
     from nas_bench_graph.architecture import Arch, gnn_list, gnn_list_proteins, link_list
     from nas_bench_graph.readbench import light_read
@@ -132,7 +132,7 @@ def best_found(make, data_set, budgets, seed):
 
 
 def compare(searchers, options):
-    shares = {}  # (searcher, budget) -> for each data set
+    shares = {}  # (searcher, budget) -> one per data set
     with ProcessPoolExecutor(options.processes) as pool:
         for data_set in options.data_sets:
             accuracies = np.array(list(table(data_set)[1].values()))
@@ -163,7 +163,7 @@ def compare(searchers, options):
 
 
 def overhead(num_trials=500):
-    """Milliseconds of an ask with its tell at the 50 decisions of NASNet's own space."""
+    """Milliseconds of an `ask` and its `tell` for the 50 decisions of NASNet's own space."""
     rng = np.random.default_rng(0)
     for name, make in SEARCHERS.items():
         searcher, times = make(SearchSpace(), 0), []
@@ -174,7 +174,7 @@ def overhead(num_trials=500):
             times.append(1000 * (time.perf_counter() - begin))
         print(
             f"{name:32} mean {statistics.mean(times):.2f} ms, median "
-            f"{statistics.median(times):.2f}, greatest {max(times):.1f}, {num_trials} trials",
+            f"{statistics.median(times):.2f}, max {max(times):.1f}, {num_trials} trials",
             flush=True,
         )
 
@@ -185,8 +185,12 @@ def main():
     parser.add_argument("--budgets", type=int, nargs="+", default=BUDGETS)
     parser.add_argument("--data-sets", nargs="+", default=DATA_SETS, choices=DATA_SETS)
     parser.add_argument("--searchers", nargs="+", default=list(SEARCHERS), choices=SEARCHERS)
-    parser.add_argument("--ablations", action="store_true", help="of the controller, one by one")
-    parser.add_argument("--overhead", action="store_true", help="time at 50 decisions instead")
+    parser.add_argument(
+        "--ablations", action="store_true", help="ablate the controller, part by part"
+    )
+    parser.add_argument(
+        "--overhead", action="store_true", help="measure time for 50 decisions instead"
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
     if options.overhead:

@@ -1,4 +1,4 @@
-"""Requests by several clients to the server of `examples/serving`: lost ones, latencies.
+"""Requests from several clients to the server in `examples/serving`: losses and latencies.
 
 KERAS_BACKEND=tensorflow python benchmarks/serving.py --model NASNetMobile --requests 1000
 """
@@ -38,8 +38,8 @@ def main():
         )
     )
     print(
-        f"{options.model}: {options.requests} requests by {options.clients} clients, {lost} lost, "
-        f"{len(times) / seconds:.1f} a second; {percentiles}"
+        f"{options.model}: {options.requests} requests from {options.clients} clients, "
+        f"{lost} lost, {len(times) / seconds:.1f} per second; {percentiles}"
     )
 
 

@@ -1,7 +1,7 @@
-"""How long a user waits for NASNetLarge, beside keras.applications, in fresh processes in turn.
+"""How long a user waits for NASNetLarge, compared with keras.applications, in fresh processes.
 
-`build`: the model with random weights. `load`: from a weight file to the first prediction, with
-the imports left out of both.
+`build`: the model with random weights. `load`: from a weight file to the first prediction. Both
+exclude imports; the two alternate.
 
     KERAS_BACKEND=tensorflow python benchmarks/startup.py --rounds 5
 """
@@ -20,7 +20,7 @@ import keras
 import {package} as package
 if "{package}" == "keras_nasnet":
     package.NASNetLarge, package.load_weights  # Keras has imported its own
-keras.random.normal((1,))  # the backend is awake
+keras.random.normal((1,))  # initializes the backend
 start = time.perf_counter()
 model = package.NASNetLarge(weights={weights!r})
 if {weights!r}:

@@ -1,8 +1,8 @@
-"""Training steps beside keras.applications, in turn in one run; and what drop path and head cost.
+"""Training speed compared with keras.applications, and the cost of drop path and auxiliary head.
 
-`mobile`: NASNetMobile at 224, batch 16, float32, and the peak memory of a process of each.
-`child`: a CIFAR network of 2 cells a stage with 32 filters, batch 128, beside itself with
-ScheduledDropPath and with the auxiliary head.
+`mobile`: NASNetMobile at 224, batch 16, float32, alternately; peak memory in separate processes.
+`child`: a CIFAR network with 2 cells per stage and 32 filters, batch 128, alone, with
+ScheduledDropPath, and with the auxiliary head.
 
     KERAS_BACKEND=tensorflow python benchmarks/training.py --rounds 5
 """
@@ -50,7 +50,7 @@ CASES = {
 
 
 def step_of(make):
-    """A function that takes one training step, warm."""
+    """A warmed-up function that takes one training step."""
     model, shape = make()
     model.compile("sgd", "sparse_categorical_crossentropy")
     rng = np.random.default_rng(0)
@@ -66,7 +66,7 @@ def step_of(make):
 
 
 def peak_memory(case, name):
-    """Peak memory in GiB of a process that takes steps of one kind alone."""
+    """Peak memory in GiB of a process that takes only steps of one kind."""
     command = [sys.executable, __file__, "--alone", case, name]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return float(output.split("PEAK")[1])

@@ -1,10 +1,10 @@
-"""Weight files under attack: mutated, killed while downloading, wanted by many at once.
+"""Weight files under attack: mutated, killed while downloading, downloaded by many at once.
 
-Prints how many of each were refused, loaded or left half done:
+Prints how many of each were refused, loaded or left incomplete:
 
     python benchmarks/weight_files.py --mutations 1000 --kills 100 --processes 8
 
-Files of every format with damaged headers and bodies; and one of them again, by its number:
+Files of every format with damaged headers and bodies; and one of them by number:
 
     python benchmarks/weight_files.py --fuzz 5000 --processes 2
     python benchmarks/weight_files.py --fuzz-only 29 --processes 1
@@ -29,13 +29,13 @@ from support.mutation import MUTATIONS, mutate
 
 
 def mutations(folder: Path, count: int) -> None:
-    """Damaged files of a network, with and without their hash."""
+    """Damaged files of a network, loaded with and without their hash."""
     rng = random.Random(0)
     model, files = write_files(folder)
     hashes = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     for path in files:
         results = attempt(model, path, hashes[path])
-        print(f"{path.name}, {path.stat().st_size:,} bytes, as it is: {results}")
+        print(f"{path.name}, {path.stat().st_size:,} bytes, unchanged: {results}")
     outcomes = {hashed: Counter() for hashed in (True, False)}
     for i in range(count):
         path, kind = files[i % 2], MUTATIONS[i // 2 % len(MUTATIONS)]
@@ -49,12 +49,12 @@ def mutations(folder: Path, count: int) -> None:
 
 
 def hostile(folder: Path) -> None:
-    """What each file made to harm costs, in a process of its own."""
+    """The cost of each hostile file, in its own process."""
     for name, write in hostile_files.CASES.items():
         path = write(folder)
         command = [sys.executable, hostile_files.__file__, str(path)]
         result = subprocess.run(command, capture_output=True, text=True, timeout=600)
-        row = result.stdout.strip() or f"ended with {result.returncode}"
+        row = result.stdout.strip() or f"exited with {result.returncode}"
         print(f"{name}, {path.stat().st_size:,} bytes: {row}", flush=True)
         path.unlink()
 
@@ -64,9 +64,11 @@ def main():
     parser.add_argument("--mutations", type=int, default=1000)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--processes", type=int, default=8)
-    parser.add_argument("--hostile", action="store_true", help="files made to harm, nothing else")
-    parser.add_argument("--fuzz", type=int, help="this many files of every format, nothing else")
-    parser.add_argument("--fuzz-only", type=int, nargs="+", help="the files of these numbers")
+    parser.add_argument("--hostile", action="store_true", help="only hostile files")
+    parser.add_argument("--fuzz", type=int, help="only this many damaged files of every format")
+    parser.add_argument(
+        "--fuzz-only", type=int, nargs="+", help="only the files with these numbers"
+    )
     options = parser.parse_args()
     rng = random.Random(0)
     with tempfile.TemporaryDirectory() as name:

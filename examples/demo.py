@@ -1,4 +1,4 @@
-"""The main job from end to end: search for a cell on handwritten digits, train it larger, use it.
+"""End to end: search for a cell on handwritten digits, train a larger network of it, use that.
 
     python examples/demo.py
 
@@ -17,19 +17,19 @@ from keras_nasnet import Genotype
 from keras_nasnet.cells.layout import output_width
 from keras_nasnet.data import open_data
 
-FILTERS = 16  # of the larger network's first stage, twice those of a child
+FILTERS = 16  # in the larger network's first stage, twice a child's
 FOLDER = Path("runs/demo")
 WANTED = 0.97
 
 
 def keras_nasnet(*arguments):
-    """Runs the command line in a process of its own."""
+    """Runs a command line in a separate process."""
     print("\n$ keras-nasnet", *arguments, flush=True)
     subprocess.run([sys.executable, "-m", "keras_nasnet", *map(str, arguments)], check=True)
 
 
 def write_images(folder: Path) -> list[Path]:
-    """One held-out digit of each class as a PNG file."""
+    """Writes one held-out digit of each class as a PNG file."""
     _, held_out = open_data("digits")
     folder.mkdir(parents=True)
     paths = []
@@ -66,12 +66,12 @@ def main() -> int:
 
     accuracy = best_accuracy(run / "log.csv")
     print(
-        f"\n{accuracy:.2%} of the held-out digits right after {time.monotonic() - start:.0f} s. "
-        f"The search is shown in {search / 'report.html'}; model, log and curves are in {run}, "
+        f"\n{accuracy:.2%} accuracy on held-out digits after {time.monotonic() - start:.0f} s. "
+        f"The search report is {search / 'report.html'}; model, log and curves are in {run}, "
         f"the images in {FOLDER / 'images'}."
     )
     if accuracy < WANTED:
-        print(f"That is below the {WANTED:.0%} expected of it.", file=sys.stderr)
+        print(f"That is below the expected {WANTED:.0%}.", file=sys.stderr)
         return 1
     return 0
 

@@ -1,12 +1,12 @@
 """Finds handwritten digits in scenes: KerasHub's RetinaNet on a small NASNet.
 
-The NASNet learns to tell digits apart first, and then to find them: its features are carried over
-to detection, as those from ImageNet are in section 4.3 of the paper.
+The NASNet first learns to classify digits, then to find them: its features are transferred
+to detection, as those from ImageNet in section 4.3 of the paper.
 
     pip install 'keras_nasnet[tensorflow,detection]'
     python examples/detect.py --out detect.png
 
-Scenes are composed of scikit-learn's digits, those of the test from digits never trained on.
+Scenes are composed of scikit-learn's digits; test scenes use digits never trained on.
 """
 
 import argparse
@@ -24,11 +24,11 @@ from sklearn.metrics import average_precision_score
 import keras_nasnet
 
 SIZE = 96
-QUARTER = SIZE // 2  # each digit lies within one, so that none hides another
+QUARTER = SIZE // 2  # each digit lies within one, so that digits do not overlap
 NETWORK = {"num_cells": 1, "penultimate_filters": 384}
 MAX_DIGITS = 4
-OVERLAP = 0.5  # of a found box with a true one, intersection over union
-SCORE = 0.5  # from which a detection is drawn and counted as found
+OVERLAP = 0.5  # IoU of a detected box with a true one
+SCORE = 0.5  # minimum for a detection to be drawn and counted as found
 
 
 def scenes(count, digits, labels, rng):
@@ -69,7 +69,7 @@ def quarters(images, targets):
 
 
 def pretrained(images, labels):
-    """A network without top whose weights are those of a classifier of single digits."""
+    """A network without top, with the weights of a classifier of single digits."""
     classifier = keras_nasnet.NASNet(
         keras_nasnet.NASNET_A, classes=10, input_shape=images.shape[1:], **NETWORK
     )
@@ -94,8 +94,8 @@ def detector(backbone):
             "xyxy", from_logits=True, confidence_threshold=0.05, max_detections=20
         ),
     )
-    # At first nothing is a digit (Lin et al. 2017, section 4.1), and boxes are their anchors;
-    # KerasHub 0.32 gives the bias of the one head to the other.
+    # Initially nothing is a digit (Lin et al. 2017, section 4.1), and boxes equal their anchors;
+    # KerasHub 0.32 gives one head's bias to the other.
     biases = [head.prediction_layer.bias for head in (model.classification_head, model.box_head)]
     for bias, value in zip(biases, (-np.log(99), 0.0), strict=True):
         bias.assign(np.full(bias.shape, value))
@@ -103,7 +103,7 @@ def detector(backbone):
 
 
 def matches(found, wanted):
-    """For each detection of a class, best first: its scene, score, and whether it is right.
+    """For each detection of a class, best first: its scene, score, and whether it is correct.
 
     Each true box counts once.
     """
@@ -133,11 +133,11 @@ def overlap(box, other):
 
 
 def evaluate(found, wanted):
-    """Mean over the classes of the average precision, and the share of digits that are found."""
+    """Mean average precision over the classes, and the share of digits found."""
     precisions, right, total = [], 0, 0
     for rows, count in matches(found, wanted):
         is_right = rows[:, 1] > 0
-        # scikit-learn knows of the digits that have a detection; the others were not recalled.
+        # scikit-learn sees only digits with a detection; the others were not recalled.
         recalled = is_right.sum() / count
         precision = average_precision_score(is_right, rows[:, 0]) if is_right.any() else 0.0
         precisions.append(precision * recalled)
@@ -196,7 +196,7 @@ def main() -> int:
     draw(options.out, test, found)
     print(
         f"mAP at an overlap of {OVERLAP}: {precision:.3f}; {share:.1%} of the digits found; "
-        f"{time.monotonic() - start:.0f} s; picture in {options.out}"
+        f"{time.monotonic() - start:.0f} s; image in {options.out}"
     )
     return 0 if share > 0.5 else 1
 

@@ -1,10 +1,10 @@
 """Fine-tunes a pretrained NASNet on a folder of images, with Keras's own `fit`.
 
-    python examples/finetune.py photos/                         # ImageNet's weights, downloaded
+    python examples/finetune.py photos/                         # downloads ImageNet weights
     python examples/finetune.py photos/ --weights my.weights.h5
 
-The folder has a folder of images for each class. First the new classifier is trained on the frozen
-network, then the network too, or a part of it, with a small learning rate.
+The folder has one subfolder of images per class. First the new classifier is trained on the frozen
+network, then the whole network or part of it with a small learning rate.
 """
 
 import argparse
@@ -17,12 +17,12 @@ from keras_nasnet.data import Batches, open_data
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", help="with a folder of images for each class")
+    parser.add_argument("folder", help="folder with one subfolder of images per class")
     parser.add_argument("--weights", default="imagenet", help="default: %(default)s")
-    parser.add_argument("--size", type=int, default=224, help="default: %(default)s")
-    parser.add_argument("--epochs", type=int, default=3, help="of each of the two phases")
+    parser.add_argument("--size", type=int, default=224, help="image size; default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=3, help="per phase")
     parser.add_argument(
-        "--from-layer", metavar="NAME", help="the first to train, such as cell_08; default: all"
+        "--from-layer", metavar="NAME", help="first layer to train, such as cell_08; default: all"
     )
     parser.add_argument("--out", default="finetuned.keras", help="default: %(default)s")
     options = parser.parse_args()
@@ -46,10 +46,10 @@ def main():
         )
         model.fit(batches, epochs=options.epochs, validation_data=held_out)
 
-    print("the new classifier alone", flush=True)
+    print("training the new classifier", flush=True)
     backbone.trainable = False
     fit(1e-3)
-    print(f"the network from {options.from_layer or 'its first layer'} on", flush=True)
+    print(f"training the network from {options.from_layer or 'its first layer'} on", flush=True)
     keras_nasnet.unfreeze(backbone, options.from_layer)
     fit(1e-4)
 

@@ -3,8 +3,8 @@
     pip install 'keras_nasnet[tensorflow,data,search]'
     python examples/search_cifar10.py --trials 200 --workers 4
 
-The paper's children, 2 normal cells a stage, 32 filters, 20 epochs, want an hour of a GPU each; the
-defaults here are smaller. Killed, it goes on where it was when it is started again.
+The paper's children (2 normal cells per stage, 32 filters, 20 epochs) take an hour of GPU each; the
+defaults here are smaller. If killed, run it again to resume.
 """
 
 import argparse
@@ -19,8 +19,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="tfds:cifar10", help="default: %(default)s")
     parser.add_argument("--trials", type=int, default=100, help="default: %(default)s")
-    parser.add_argument("--epochs", type=int, default=2, help="of a trial; default: %(default)s")
-    parser.add_argument("--filters", type=int, default=8, help="of a child; default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=2, help="per trial; default: %(default)s")
+    parser.add_argument(
+        "--filters", type=int, default=8, help="in a child's first stage; default: %(default)s"
+    )
     parser.add_argument("--workers", type=int, default=1, help="default: %(default)s")
     parser.add_argument("--out", default="cifar10_search", help="default: %(default)s")
     options = parser.parse_args()

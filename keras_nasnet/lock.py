@@ -35,8 +35,8 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator["FolderLock"]:
     `.lock` in the folder is locked by the operating system, which releases it with the process,
     however it ends. Other hosts may not see that lock, so `.lock.json` names
     the holder and is touched every half minute: a holder on another host that has not done so for
-    `LEASE_S` seconds counts as dead. Neither file stays behind, except after a kill, which leaves
-    no lock in force. A thread may enter the context again.
+    `LEASE_S` seconds counts as dead. Both files are removed at the end; those
+    left by a killed process lock nothing. A thread may enter the context again.
 
     Args:
         folder: path; created if missing, and removed if it is still empty at the end.

@@ -1,4 +1,4 @@
-"""Classifies image files by a server: `server.py` here, or TensorFlow Serving.
+"""Classifies image files with a server: `server.py` here, or TensorFlow Serving.
 
 python examples/serving/client.py photo.jpg another.png
 """
@@ -13,10 +13,10 @@ URL = "http://127.0.0.1:8501/v1/models/nasnet:predict"
 
 
 def classify(files: list[bytes], url: str = URL) -> list[dict]:
-    """Classes and scores of each of some JPEG and PNG files.
+    """Classes and scores for each JPEG or PNG file.
 
     Raises:
-        urllib.error.HTTPError: of status 400 if one of them is no image; its text says why.
+        urllib.error.HTTPError: status 400 if one of them is not an image; its body says why.
     """
     instances = [{"image_bytes": {"b64": base64.b64encode(file).decode()}} for file in files]
     body = {"signature_name": "serving_bytes", "instances": instances}

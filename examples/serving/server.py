@@ -1,10 +1,10 @@
-"""Serves an exported SavedModel over HTTP, with TensorFlow Serving's requests and answers.
+"""Serves an exported SavedModel over HTTP, with TensorFlow Serving's requests and responses.
 
     keras-nasnet export run model
     python examples/serving/server.py model --port 8501
 
-A request is a batch of files. Those that are no images are answered by the status 400 and the
-reason; `client.py` shows requests and answers.
+A request is a batch of files. If one is not an image, the response is status 400 and the
+reason; `client.py` shows requests and responses.
 """
 
 import argparse
@@ -18,7 +18,7 @@ PATH = "/v1/models/nasnet:predict"
 
 
 class Classifier(litserve.LitAPI):
-    """Classes and scores of JPEG and PNG files."""
+    """Classes and scores for JPEG and PNG files."""
 
     def __init__(self, model):
         super().__init__(api_path=PATH)
@@ -50,9 +50,11 @@ class Classifier(litserve.LitAPI):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", help="folder that keras-nasnet export wrote")
+    parser.add_argument("model", help="folder written by keras-nasnet export")
     parser.add_argument("--port", type=int, default=8501)
-    parser.add_argument("--workers", type=int, default=1, help="processes, each with the model")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="processes, each with its own copy of the model"
+    )
     options = parser.parse_args()
     server = litserve.LitServer(
         Classifier(options.model), accelerator="cpu", workers_per_device=options.workers

@@ -1,6 +1,6 @@
-"""The search for cells (Zoph et al. 2018, section 3): decisions, searchers, keras-tuner's tuner.
+"""Cell search (Zoph et al. 2018, section 3): decisions, searchers, a keras-tuner tuner.
 
-`SearcherOracle` and `NASNetTuner` import keras-tuner and Keras when they are first used.
+`SearcherOracle` and `NASNetTuner` import keras-tuner and Keras on first use.
 """
 
 import lazy_loader

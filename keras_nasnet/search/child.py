@@ -1,4 +1,4 @@
-"""Children: networks of the cells that are tried, trained in a process of their own."""
+"""Children: networks of the candidate cells, each trained in its own process."""
 
 import logging
 import os
@@ -21,21 +21,21 @@ log = logging.getLogger(__name__)
 
 
 class ChildFailedError(RuntimeError):
-    """The process of a child died; the message says so."""
+    """The process of a child died."""
 
 
 class Children:
     """Trains children one after another outside of this process.
 
-    What a backend keeps of the networks it has run stays out of here, and so does what kills a
-    process: one that has died, or has grown by some hundred MiB, is replaced (loky does that).
+    This keeps out what a backend caches for the networks it has run, and whatever kills a
+    process: loky replaces one that died or grew by a few hundred MiB.
     """
 
     def __init__(self) -> None:
         self._executor: Any = None
 
     def train(self, job: "Job", held_out: float, folder: Path) -> float:
-        """As `train_child`, in the other process.
+        """Like `train_child`, in the other process.
 
         Raises:
             ChildFailedError: if that process died.
@@ -54,18 +54,18 @@ class Children:
         except loky.process_executor.BrokenProcessPool as error:
             self.close()
             raise ChildFailedError(
-                f"the child's process died, perhaps of too little memory: {error}"
+                f"the child's process died, perhaps out of memory: {error}"
             ) from error
 
     def close(self) -> None:
-        """Ends the other process, whatever it does."""
+        """Kills the other process, whatever it is doing."""
         if self._executor is not None:
             self._executor.shutdown(kill_workers=True)
             self._executor = None
 
 
 def die_with(parent: int) -> None:
-    """Ends this process when the search's is gone, for nobody waits for the child any more."""
+    """Ends this process when the search's process is gone, since nobody waits for the child."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -77,12 +77,12 @@ def die_with(parent: int) -> None:
 
 def _begin(parent: int) -> None:
     die_with(parent)
-    # Not each of them says what `inspect_data` has said.
+    # Children do not repeat what `inspect_data` has logged.
     logging.getLogger("keras_nasnet.data.source").setLevel(logging.ERROR)
 
 
 def inspect_data(name: str, held_out: float, seed: int, size: "Size") -> None:
-    """Logs what children will pass over, images that cannot be decoded, and duplicates."""
+    """Logs images that cannot be decoded, which children will skip, and duplicates."""
     from keras_nasnet.data.inspection import find_duplicates, read_all
 
     data = _data(name, held_out, seed)
@@ -92,19 +92,19 @@ def inspect_data(name: str, held_out: float, seed: int, size: "Size") -> None:
 
 
 def train_child(job: "Job", held_out: float, folder: Path) -> float:
-    """Trains a child, or goes on with its training.
+    """Trains a child, or resumes its training.
 
-    It waits for a process that is still at work in the folder, as the child of a search that has
-    been killed is for a moment.
+    It waits for a process that is still using the folder, as the child of a killed search
+    does for a moment.
 
     Args:
-        job: `keras_nasnet.training.job.Job`, whose data `open_data` knows.
+        job: `keras_nasnet.training.job.Job` with data for `open_data`.
         held_out: float in (0, 1), the share of the training images to validate with; the
-            validation images of the data, if it has any, are left for the end of all.
+            validation images of the data, if any, are kept for the final evaluation.
         folder: path of the child's run folder.
 
     Returns:
-        The greatest validation accuracy of an epoch.
+        The best validation accuracy of any epoch.
     """
     import keras
 

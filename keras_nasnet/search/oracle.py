@@ -1,4 +1,4 @@
-"""Any searcher as an oracle of keras-tuner."""
+"""Any searcher as a keras-tuner oracle."""
 
 import math
 import sys
@@ -14,31 +14,31 @@ from keras_nasnet.check import check_integers, is_number, shown
 from keras_nasnet.search.private import WholeOracle
 from keras_nasnet.search.searchers.searcher import Searcher
 
-# keras-tuner's names of what becomes of a trial.
+# keras-tuner's names for the outcomes of a trial.
 RUNNING, STOPPED, COMPLETED, FAILED = "RUNNING", "STOPPED", "COMPLETED", "FAILED"
 
 
 class SearcherOracle(WholeOracle):
-    """Asks a searcher for each trial, tells it what the trial was worth.
+    """Asks a searcher for each trial, and tells it the trial's reward.
 
-    A trial's hyperparameters are its decisions, their values the indices chosen. Trials that fail,
-    by an exception or an objective that is not finite, neither end the search nor are they the
-    best. The state, the searcher's with it, is written beside and replaced: a search that is killed
-    at any moment goes on as if it had not been, each reward counted once.
+    A trial's hyperparameters are its decisions, with the chosen indices as values. Failed trials,
+    with an exception or a non-finite objective, do not end the search and are never the
+    best. The state, with the searcher's, is replaced atomically: a search killed
+    at any moment resumes as if it had not been, with each reward counted once.
 
     Args:
         searcher: `Searcher`.
         objective: str such as `"val_accuracy"`, or `keras_tuner.Objective`; by default what
             `run_trial` returns is minimized.
         max_trials: int >= 1, or None (default) for no limit.
-        max_seconds: float > 0, of searching, earlier parts of a resumed search counted; None
-            (default) for no limit. Trials that have begun are finished.
-        ended: called with each trial that has ended, once it is saved. Default None.
+        max_seconds: float > 0, search time, including earlier parts of a resumed search; None
+            (default) for no limit. Started trials are finished.
+        ended: called with each trial that ended, once it is saved. Default None.
 
     Attributes:
-        seconds: float, of searching so far.
+        seconds: float, search time so far.
         trial_seconds: dict of float, the seconds that each ended trial took; those of a trial that
-            a kill broke off count from where it went on.
+            a kill interrupted count from where it resumed.
 
     Raises:
         ValueError: if a limit is out of range, there is none, or there are several objectives.
@@ -73,7 +73,7 @@ class SearcherOracle(WholeOracle):
         )
         self.searcher = searcher
         self.max_seconds = max_seconds
-        self._seconds_before = 0.0  # of searching, when this process began
+        self._seconds_before = 0.0  # search time before this process
         self._begin = time.monotonic()
         self.trial_seconds: dict[str, float] = {}
         self._trial_begins: dict[str, float] = {}
@@ -99,14 +99,14 @@ class SearcherOracle(WholeOracle):
     def update_trial(self, trial_id: str, metrics: Mapping[str, float], step: int = 0) -> Trial:
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
         name = self.objective.name
-        if name in finite or name not in metrics:  # the latter is an error of keras-tuner's
+        if name in finite or name not in metrics:  # the latter is keras-tuner's error
             return super().update_trial(trial_id, finite, step)
         trial = self.trials[trial_id]
         trial.message = f"{name} is {metrics[name]}"
         return trial
 
     def score_trial(self, trial: Trial) -> None:
-        trial.score = math.nan  # for which the trial is a failure
+        trial.score = math.nan  # marks the trial as failed
         if trial.metrics.exists(self.objective.name):
             super().score_trial(trial)
 
@@ -144,15 +144,15 @@ class SearcherOracle(WholeOracle):
 
     def reload(self) -> None:
         super().reload()
-        # Killed between a trial's file and the state: it is asked for again, and is the same.
+        # Killed between writing a trial's file and the state: asking again gives the same trial.
         self.trials = {trial_id: self.trials[trial_id] for trial_id in self.start_order}
-        # Killed in between at its end: it has ended.
+        # Killed between the two at its end: it has ended.
         ended = [key for key in self.retries if self.trials[key].status in (COMPLETED, FAILED)]
         self.retries = [key for key in self.retries if key not in ended]
         self.end_order += [trial_id for trial_id in ended if trial_id not in self.end_order]
         for trial_id in self.retries:
             trial = self.trials[trial_id]
-            trial.metrics = type(trial.metrics)()  # reported by the process that was killed
+            trial.metrics = type(trial.metrics)()  # from the killed process
         for trial_id in self.end_order:
             self._tell(self.trials[trial_id])
 

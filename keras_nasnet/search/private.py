@@ -1,4 +1,4 @@
-"""keras-tuner's private names, all that are used: it has no public ones for the purpose.
+"""All private names of keras-tuner in use, for which it has no public ones.
 
 A version of keras-tuner may move them; `tests/search/test_private.py` says which it has moved.
 """
@@ -19,13 +19,13 @@ from keras_nasnet.atomic import replace_text
 
 
 class WholeOracle(keras_tuner.Oracle):
-    """An oracle whose files are whole at every moment, and JSON without NaN."""
+    """An oracle whose files are complete at any moment, and JSON without NaN."""
 
     trials: dict[str, Trial]
 
     @property
     def retries(self) -> list[str]:
-        """Trials that begin again; `reload` puts here those that a kill broke off."""
+        """Trials to start again; `reload` adds those that a kill interrupted."""
         return self._retry_queue
 
     @retries.setter
@@ -33,34 +33,34 @@ class WholeOracle(keras_tuner.Oracle):
         self._retry_queue = trial_ids
 
     def save(self) -> None:
-        # keras-tuner writes in place. The folder is the tuner's, which tells it to no public name.
+        # keras-tuner writes in place. The tuner's folder has no public name.
         _write_json(Path(self._get_oracle_fname()), self.get_state())
 
     def _save_trial(self, trial: Trial) -> None:
-        """What keras-tuner calls for each change of a trial; it would write in place."""
+        """Called by keras-tuner for each change of a trial; its own version writes in place."""
         if trial.score is not None and not math.isfinite(trial.score):
             trial.score = None
         _write_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
 
 
 class WholeTuner(BaseTuner):
-    """A tuner whose file is whole at every moment, and that can become a worker's."""
+    """A tuner whose file is complete at any moment, and that can become a worker's."""
 
-    oracle: Any  # or what stands for it in a worker
+    oracle: Any  # or its proxy in a worker
 
     @property
     def is_worker(self) -> bool:
-        """Whether keras-tuner's variables of the environment name a chief elsewhere."""
+        """Whether keras-tuner's environment variables name another chief."""
         return self._is_worker()
 
     def save(self) -> None:
         if not self.is_worker:
             self.oracle.save()
-        # The file that keras-tuner looks for to know that it goes on with a search.
+        # keras-tuner resumes a search if this file exists.
         _write_json(Path(self._get_tuner_fname()), self.get_state())
 
     def become_worker(self, name: str) -> None:
-        """From now on the oracle is the chief's; else a tuner is a worker's from its making on."""
+        """Switches to the chief's oracle; otherwise only a new tuner can be a worker's."""
         from keras_tuner.src.distribute.oracle_client import OracleClient  # with gRPC
 
         self.tuner_id, self.oracle = name, OracleClient(self.oracle)
@@ -68,7 +68,7 @@ class WholeTuner(BaseTuner):
 
 @contextmanager
 def without_tracebacks() -> Iterator[None]:
-    """keras-tuner prints none of trials that fail, which it does otherwise and is no option."""
+    """Keeps keras-tuner from printing tracebacks of failed trials; it has no option for this."""
     debug, config.DEBUG = config.DEBUG, False
     try:
         yield

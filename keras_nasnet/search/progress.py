@@ -1,4 +1,4 @@
-"""What a search shows while it runs."""
+"""The progress display of a search."""
 
 from statistics import mean
 from typing import TYPE_CHECKING, Self
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from keras_nasnet.search.oracle import SearcherOracle
 
-RECENT = 20  # trials of a moving mean
+RECENT = 20  # trials in the moving mean
 COLUMNS = ("trial", "reward", "best", f"mean of {RECENT}", "parameters", "seconds", "time left")
 WIDTH = 11
 
@@ -19,7 +19,7 @@ console = Console()
 
 
 class SearchProgress:
-    """A row for each trial that ends, above a bar.
+    """Shows one row per ended trial above a progress bar.
 
     Args:
         oracle: `SearcherOracle`.
@@ -46,7 +46,7 @@ class SearchProgress:
         self._bar.stop()
 
     def ended(self, trial: "Trial", parameters: int) -> None:
-        """A trial has ended, of a child with so many parameters."""
+        """Adds the row of an ended trial, whose child has `parameters` parameters."""
         oracle = self.oracle
         scores = [oracle.trials[key].score for key in oracle.end_order]
         recent = [score for score in scores[-RECENT:] if score is not None]
@@ -73,11 +73,11 @@ class SearchProgress:
         shares.append(oracle.seconds / oracle.max_seconds if oracle.max_seconds else 0)
         total = f" of {oracle.max_trials}" if oracle.max_trials else ""
         self._bar.update(
-            self._task, completed=max(shares), description=f"{ended}{total} trials have ended"
+            self._task, completed=max(shares), description=f"{ended}{total} trials done"
         )
 
     def _time_left(self) -> float:
-        """Seconds, at the pace so far, until the first limit is reached."""
+        """Seconds until the first limit is reached, at the pace so far."""
         oracle = self.oracle
         left = []
         if oracle.max_trials:
@@ -93,7 +93,7 @@ def score_text(score: float | None) -> str:
 
 
 def reason_of(message: str) -> str:
-    """What a trial's message comes down to: the line of its traceback that names the exception."""
+    """The essence of a trial's message: the line of its traceback that names the exception."""
     lines = message.rpartition("Traceback (most recent call last):\n")[2].splitlines()
     return next((line for line in lines if line.strip() and not line.startswith(" ")), "")
 

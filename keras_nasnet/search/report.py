@@ -1,4 +1,4 @@
-"""The page that shows a search: `report.html`, and its pictures as files of their own."""
+"""The report of a search: `report.html`, and its figures as separate files."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ REPORT, PICTURES = "report.html", "pictures"
 FORMATS = (".png", ".svg")
 NUM_LEADERS, NUM_DRAWN = 20, 3
 
-Row: TypeAlias = dict[str, Any]  # of a table, its names the columns
+Row: TypeAlias = dict[str, Any]  # of a table, by column
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -47,13 +47,13 @@ def write_report(
     finalists: list[Row],
     searcher: Searcher,
 ) -> None:
-    """Writes `report.html` and its pictures.
+    """Writes `report.html` and its figures.
 
     Args:
         folder: path of the search.
-        trials: rows of `trials.csv`, whose names are numbers.
+        trials: rows of `trials.csv`; trial names are numbers.
         finalists: rows of `finalists.csv`, the best first; may be empty.
-        searcher: `Searcher`, of whose first trials random search's expectation is made.
+        searcher: `Searcher`, whose first trials predict what random search would find.
 
     Raises:
         ValueError: if matplotlib is not installed.
@@ -80,9 +80,9 @@ def write_report(
         stem = pictures / f"cells_{rank}"
         for suffix in FORMATS:
             plot_genotype(genotype, stem.with_suffix(suffix))
-        sections.append(_section(f"The cells of trial {row['trial']}", _image(stem)))
+        sections.append(_section(f"Cells of trial {row['trial']}", _image(stem)))
     text = {
-        "title": f"Search for cells: {escape(folder.name)}",
+        "title": f"Cell search: {escape(folder.name)}",
         "summary": escape(_summary(trials, leaders, searcher)),
         "sections": "\n".join(sections),
     }
@@ -90,7 +90,7 @@ def write_report(
 
 
 def _number(row: Row) -> int:
-    """Of a trial: charts, tables and folders count alike."""
+    """The number of a trial, the same in charts, tables and folders."""
     return int(row["trial"])
 
 
@@ -104,7 +104,7 @@ def _summary(trials: list[Row], leaders: list[Row], searcher: Searcher) -> str:
 
 
 def expected_best(rewards: Sequence[float] | np.ndarray, num_trials: int) -> np.ndarray:
-    """What random search's best is expected to be after 1, 2 ... trials.
+    """The expected best reward of random search after 1, 2, ... trials.
 
     Args:
         rewards: floats, two or more, of random trials. Rewards are taken as normally distributed
@@ -117,7 +117,7 @@ def expected_best(rewards: Sequence[float] | np.ndarray, num_trials: int) -> np.
     z = np.linspace(-8, 8, 1601)
     cumulative = np.array([(1 + erf(value / sqrt(2))) / 2 for value in z])
     powers = cumulative ** np.arange(1, num_trials + 1)[:, None]
-    # E max = the integral of 1 - F^n over z > 0, less that of F^n over z < 0.
+    # E max = the integral of 1 - F^n over z > 0, minus that of F^n over z < 0.
     greatest = np.trapezoid((z > 0) - powers, z, axis=1)
     return np.asarray(np.mean(rewards) + np.std(rewards, ddof=1) * greatest)
 
@@ -136,7 +136,7 @@ def _draw_progress(figure: Any, trials: list[Row], searcher: Searcher) -> None:
     first = rewards[: searcher.num_starts]
     first = first[np.isfinite(first)]
     if len(first) > 1:
-        label = f"best expected of random search,\nfrom the {len(first)} random trials"
+        label = f"expected best of random search,\nfrom the {len(first)} random trials"
         axes.plot(numbers, expected_best(first, len(trials)), "--", color="#777777", label=label)
     axes.set(xlabel="trial", ylabel="reward")
     axes.xaxis.get_major_locator().set_params(integer=True)
@@ -150,12 +150,12 @@ def _draw_sizes(figure: Any, leaders: list[Row]) -> None:
     axes.scatter(sizes, [row["reward"] for row in leaders], s=14)
     for row, size in zip(leaders[:NUM_DRAWN], sizes, strict=False):
         axes.annotate(row["trial"], (size, row["reward"]))
-    axes.set(xlabel="million parameters of the child", ylabel="reward")
+    axes.set(xlabel="million parameters", ylabel="reward")
     axes.grid(alpha=0.3)
 
 
 def _draw_operations(figure: Any, trials: list[Row]) -> None:
-    """Shares of the operations in the cells tried, over the last trials each."""
+    """Shares of the operations in the cells tried, over a window of recent trials."""
     genotypes = [Genotype.from_json(row["genotype"]) for row in trials]
     tried = {
         edge.op
@@ -193,7 +193,7 @@ def _draw_operations(figure: Any, trials: list[Row]) -> None:
 
 
 def _recent(values: np.ndarray) -> list[np.ndarray]:
-    """The values up to each, at most the last few."""
+    """For each value, the last few values up to it."""
     return [values[max(0, end - RECENT) : end] for end in range(1, len(values) + 1)]
 
 

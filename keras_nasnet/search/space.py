@@ -25,16 +25,16 @@ PARTS = ("left_source", "right_source", "left_op", "right_op", "combine")
 
 
 class SearchSpace(Sequence[Decision]):
-    """All genotypes of a number of blocks, as a sequence of decisions `(name, number of choices)`.
+    """All genotypes with a given number of blocks, as decisions `(name, number of choices)`.
 
-    There are five decisions for each block, in the paper's order: the two states, the two
+    Each block takes five decisions, in the paper's order: the two states, the two
     operations, how they are combined; the blocks of the normal cell come first. States that no
     block reads are concatenated as the output.
 
     Args:
-        num_blocks: int from 1 to 64, blocks in each cell. Default 5.
-        operations: sequence of different names, by default the paper's 13 in its order.
-        combiners: sequence of different names. Default `("add", "concat")`;
+        num_blocks: int from 1 to 64, blocks per cell. Default 5.
+        operations: sequence of unique names. Default: the paper's 13 in its order.
+        combiners: sequence of unique names. Default `("add", "concat")`;
             `"add_layer_norm"` and `"add_instance_norm"` are those of the spaces of NASNet-B
             and -C.
 
@@ -77,13 +77,13 @@ class SearchSpace(Sequence[Decision]):
         return self.decisions[index]
 
     def decode(self, choices: Mapping[str, int] | Sequence[int]) -> Genotype:
-        """The genotype of choices.
+        """The genotype for these choices.
 
         Args:
-            choices: an index for each decision, by name or in order.
+            choices: an index per decision, by name or in order.
 
         Raises:
-            ValueError: naming the decision that is missing, unknown or out of range.
+            ValueError: naming the missing, unknown or out-of-range decision.
         """
         values = iter(checked(self.decisions, choices))
         return Genotype(normal=self._decode_cell(values), reduction=self._decode_cell(values))
@@ -102,7 +102,7 @@ class SearchSpace(Sequence[Decision]):
         return CellSpec(tuple(blocks), loose_ends(blocks))
 
     def encode(self, genotype: Genotype) -> dict[str, int]:
-        """The choices that `decode` makes this genotype of, name aside.
+        """The choices that `decode` turns into this genotype, name aside.
 
         Raises:
             ValueError: if the genotype is not in this space, saying why.
@@ -129,27 +129,27 @@ class SearchSpace(Sequence[Decision]):
         return {name: value for (name, _), value in zip(self.decisions, values, strict=True)}
 
     def canonical(self, choices: Mapping[str, int] | Sequence[int]) -> Choices:
-        """The one among all choices that mean the same network which stands for them.
+        """The representative of all choices that mean the same network.
 
-        Networks are the same if they differ only in the order of the two edges of a block and in
+        Networks are the same if they differ only in the order of the two edges of a block and
         the order of the blocks.
 
         Args:
             choices: as in `decode`.
 
         Returns:
-            Tuple of an index for each decision, themselves choices of that network.
+            Tuple with an index per decision, which decodes to the same network.
         """
         values = checked(self.decisions, choices)
         half = len(values) // 2
         return _canonical_cell(values[:half]) + _canonical_cell(values[half:])
 
 
-@lru_cache(10_000)  # searchers ask again and again about what is next to their best
+@lru_cache(10_000)  # searchers ask repeatedly about neighbours of their best
 def _canonical_cell(values: Choices) -> Choices:
-    """The least choices among those of the orders of blocks that are sorted by what they compute.
+    """The smallest choices over all orders of blocks that are sorted by what they compute.
 
-    Blocks that compute the same are tried in every order: which of them is read by whom can differ.
+    Blocks that compute the same are tried in every order: their readers can differ.
     """
     blocks = [values[start : start + len(PARTS)] for start in range(0, len(values), len(PARTS))]
     computed: list[tuple[int, str]] = [(0, "current"), (0, "previous")]
@@ -180,10 +180,10 @@ def checked(decisions: Sequence[Decision], choices: Mapping[str, int] | Sequence
 
     Args:
         decisions: `(name, number of choices)` each.
-        choices: an index for each decision, by name or in order.
+        choices: an index per decision, by name or in order.
 
     Raises:
-        ValueError: naming the decision that is missing, unknown or out of range.
+        ValueError: naming the missing, unknown or out-of-range decision.
     """
     names = [name for name, _ in decisions]
     if isinstance(choices, Mapping):
@@ -204,7 +204,7 @@ def _names(argument: str, names: Sequence[str], allowed: Mapping[str, object]) -
     unknown = [name for name in names if name not in allowed]
     if unknown or not names or len(set(names)) < len(names):
         raise ValueError(
-            f"{argument}: wanted one or more different of {', '.join(allowed)}; "
+            f"{argument}: wanted one or more unique names from {', '.join(allowed)}; "
             f"got {cut(', '.join(map(str, names))) or 'none'}"
         )
     return names

@@ -1,6 +1,6 @@
-"""Several trials at once on one machine: keras-tuner's chief in this process, its workers beside.
+"""Parallel trials on one machine: keras-tuner's chief in this process, workers in others.
 
-What they speak has no authentication: whoever reaches the port can end and alter the search.
+Their protocol has no authentication: anyone who reaches the port can stop or alter the search.
 """
 
 import _thread
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LOOPBACK, EVERYWHERE = "127.0.0.1", "0.0.0.0"
 MAX_WORKERS = 1_024  # more than a machine has cores
-MAX_DEATHS = 3  # of workers by one trial, which fails then
+MAX_DEATHS = 3  # of workers on one trial, which then fails
 POLL_S = 0.2
 CAN_PIN = hasattr(os, "sched_setaffinity")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
@@ -35,18 +35,18 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 def workers(
     tuner: "NASNetTuner", count: int, address: str, arguments: dict[str, Any]
 ) -> Iterator[None]:
-    """Workers of a tuner, whose `search` is the chief's within this context.
+    """Workers of a tuner, whose `search` acts as the chief within this context.
 
-    A worker that dies is replaced by one of the same name, which goes on with its trial.
+    A worker that dies is replaced by one with the same name, which resumes its trial.
 
     Args:
         tuner: `NASNetTuner` that can be pickled.
         count: int >= 1. Each worker has its share of the cores.
         address: str, that the chief listens on.
-        arguments: of the workers' `search`.
+        arguments: for the workers' `search`.
 
     Raises:
-        RuntimeError: if workers die before they begin a trial.
+        RuntimeError: if workers die before they start a trial.
     """
     cores = sorted(os.sched_getaffinity(0)) if CAN_PIN else list(range(os.cpu_count() or 1))
     num_threads = max(1, len(cores) // count)
@@ -59,7 +59,7 @@ def workers(
     before = {name: os.environ.get(name) for name in environment}
     os.environ.update(environment)
     context = multiprocessing.get_context("spawn")
-    # Unlike pickle, it takes the functions in keras-tuner's oracles.
+    # Unlike pickle, it handles the functions in keras-tuner's oracles.
     work = import_optional("cloudpickle", "search").dumps((tuner, arguments))
     called = LOOPBACK if address == EVERYWHERE else address
 
@@ -73,7 +73,7 @@ def workers(
         return process
 
     interrupt = signal.getsignal(signal.SIGINT)
-    if interrupt is signal.SIG_IGN:  # in the background of a script; `_Watch` needs it
+    if interrupt is signal.SIG_IGN:  # in a script's background; `_Watch` needs it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     watch = _Watch(tuner.oracle, start, count)
     watch.start()
@@ -95,7 +95,7 @@ def workers(
 
 
 class _Watch(threading.Thread):
-    """Starts workers, and again those that die."""
+    """Starts workers, and restarts those that die."""
 
     def __init__(
         self, oracle: "SearcherOracle", start_worker: Callable[[int], SpawnProcess], count: int
@@ -104,7 +104,7 @@ class _Watch(threading.Thread):
         self.oracle, self.start_worker = oracle, start_worker
         self.error: RuntimeError | None = None
         self._stopped = threading.Event()
-        self._deaths: Counter[str] = Counter()  # by trial; by worker, of those without one
+        self._deaths: Counter[str] = Counter()  # by trial, or by worker if it has none
         self._processes = [start_worker(index) for index in range(count)]
 
     def run(self) -> None:
@@ -134,17 +134,17 @@ class _Watch(threading.Thread):
             self.oracle.end_trial(trial)
         else:
             self.error = RuntimeError(message)
-            _thread.interrupt_main()  # which waits for the workers
+            _thread.interrupt_main()  # it waits for the workers
 
 
 def _work(work: bytes, name: str, address: str, cores: Collection[int], chief: int) -> None:
-    """A worker's process: trials are asked for, and told of, at the chief's address."""
+    """A worker's process, which gets trials from the chief's address and reports to it."""
     die_with(chief)
     if CAN_PIN:
         os.sched_setaffinity(0, cores)
     os.environ["KERASTUNER_ORACLE_IP"] = address
     os.environ["KERASTUNER_TUNER_ID"] = name
-    tuner, arguments = pickle.loads(work)  # of the parent process alone, by a pipe
+    tuner, arguments = pickle.loads(work)  # only from the parent process, through a pipe
     tuner.work(name, arguments)
 
 

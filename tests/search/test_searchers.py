@@ -135,7 +135,7 @@ def test_told_late_in_any_order_and_from_elsewhere(searcher):
 
 @every_searcher
 def test_bad_arguments_and_states_are_refused(searcher):
-    with pytest.raises(ValueError, match="one or more with different names"):
+    with pytest.raises(ValueError, match="one or more with unique names"):
         searcher([])
     with pytest.raises(ValueError, match="first: wanted at least 1 choice, got 0"):
         searcher([("first", 0)])

@@ -1,4 +1,4 @@
-"""Searchers by `ask` and `tell` over any list of decisions; no Keras, no keras-tuner."""
+"""Searchers with `ask` and `tell` over any list of decisions; no Keras, no keras-tuner."""
 
 from keras_nasnet.search.searchers.controller import PUBLISHED, Controller
 from keras_nasnet.search.searchers.evolution import RegularizedEvolution

@@ -1,4 +1,4 @@
-"""The paper's controller, a policy trained by proximal policy optimization."""
+"""The paper's controller, a policy trained with proximal policy optimization."""
 
 import base64
 from collections.abc import Sequence
@@ -28,27 +28,26 @@ PUBLISHED = {
 class Controller(Searcher):
     """An LSTM that makes the decisions, trained on the rewards by PPO.
 
-    `Controller(decisions, **PUBLISHED)` is the paper's, which learns nothing to speak of within
-    some hundred trials. By default it takes larger steps, learns again from the best trials at
-    each of them, keeps more entropy, and tries those of its samples and of the neighbours of the
-    best trials first which a `Predictor` puts first; what each of these brings is in
-    `benchmarks/results/search.md`.
+    `Controller(decisions, **PUBLISHED)` is the paper's, which hardly learns within a few hundred
+    trials. By default it takes larger steps, replays the best trials at each of them, keeps more
+    entropy, and picks from its samples and the neighbours of the best trials what a `Predictor`
+    ranks first; `benchmarks/results/search.md` shows what each of these gains.
 
     Args:
         decisions, seed, canonical: as in `Searcher`.
         learning_rate: float > 0, of Adam. Default 0.02; 0.00035 in the paper.
         batch_size: int >= 1, trials told between updates. Default 20, as in the paper.
         num_epochs: int >= 1, steps at each update. Default 1; our choice.
-        clip: float > 0, how far probabilities may move in an update, as a share. Default 0.2.
+        clip: float > 0, relative change of a probability allowed in an update. Default 0.2.
         entropy_weight: float >= 0. Default 0.1; 1e-5 in the paper.
-        baseline_decay: float in [0, 1), of the moving average of rewards that are told. Default
+        baseline_decay: float in [0, 1), of the moving average of rewards told. Default
             0.95, as in the paper.
-        num_replayed: int >= 0, the best trials, which each update learns from again. Default 10.
+        num_replayed: int >= 0, best trials that each update replays. Default 10.
         num_candidates: int >= 1, samples that a `Predictor` chooses from; 1 for no predictor.
             Default 20.
-        num_mutants: int >= 0, further candidates for it: the best trials, one to three decisions
-            drawn anew. Default 150.
-        num_starts: int >= 0, random trials at first, at least 2 with a predictor. Default 20.
+        num_mutants: int >= 0, further candidates for it: best trials with one to three decisions
+            redrawn. Default 150.
+        num_starts: int >= 0, initial random trials, at least 2 with a predictor. Default 20.
 
     Raises:
         ValueError: as `Searcher`, or if a value is out of range.
@@ -98,8 +97,8 @@ class Controller(Searcher):
         self._num_steps = 0
         self._baseline = 0.0
         self._num_learned = 0  # trials told before the last update
-        self._samples: dict[Choices, None] = {}  # of the policy as it is, not tried yet
-        # Logarithms of the probabilities of trials asked for before the last update, not told yet.
+        self._samples: dict[Choices, None] = {}  # of the current policy, not tried yet
+        # Log-probabilities of trials asked for before the last update, not told yet.
         self._asked: dict[str, list[float]] = {}
         self._predictor = Predictor(self)
 
@@ -125,7 +124,7 @@ class Controller(Searcher):
             self._samples.clear()
 
     def _update(self) -> None:
-        """Steps towards the trials told since the last update and the best of all."""
+        """Updates the policy on the trials told since the last update and the best ones."""
         told = list(self.rewards)
         scores = dict(zip(told, normal_scores(self.rewards.values()).tolist(), strict=True))
         batch = told[self._num_learned :]
@@ -138,7 +137,7 @@ class Controller(Searcher):
         for epoch in range(self.num_epochs):
             logs, run = self.policy.log_probabilities(choices)
             if not epoch:
-                # The weights are still those by which the trials since the last update were
+                # The weights are still those with which the trials since the last update were
                 # asked for; replayed trials count as if they had been sampled now.
                 asked = logs.copy()
                 for row, trial in enumerate(batch):

@@ -8,13 +8,13 @@ from keras_nasnet.search.space import Choices, Decision
 
 
 class RegularizedEvolution(Searcher):
-    """Mutates the best of a sample of the population, from which the oldest leave.
+    """Mutates the best of a sample of the population; the oldest die.
 
     Args:
         decisions, seed, canonical: as in `Searcher`.
-        population_size: int >= 1, the trials told last that can be parents; as many are random at
+        population_size: int >= 1, most recent trials, the possible parents; as many are random at
             first. Default 20.
-        sample_size: int >= 1, of which the best becomes the parent. Default 10.
+        sample_size: int >= 1, trials whose best becomes the parent. Default 10.
 
     Raises:
         ValueError: as `Searcher`, or if a size is below 1.

@@ -1,4 +1,4 @@
-"""Hill climbing over single decisions, restarted (White et al. 2021)."""
+"""Hill climbing over single decisions with restarts (White et al. 2021)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,13 +9,13 @@ from keras_nasnet.search.space import Choices, Decision
 
 
 class LocalSearch(Searcher):
-    """Tries the neighbours of the best trial so far; starts anew once all are tried.
+    """Tries the neighbours of the best trial so far; restarts once all are tried.
 
     Neighbours differ in one decision. A better one becomes the best at once.
 
     Args:
         decisions, seed, canonical: as in `Searcher`.
-        num_starts: int >= 1, random trials of which the best begins a climb. Default 10.
+        num_starts: int >= 1, random trials whose best starts a climb. Default 10.
 
     Raises:
         ValueError: as `Searcher`, or if `num_starts` is below 1.

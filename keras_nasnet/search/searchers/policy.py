@@ -1,7 +1,7 @@
-"""The controller's network: one decision after another by a one-layer LSTM.
+"""The controller's network: a one-layer LSTM that makes one decision after another.
 
-In NumPy, so that a search takes the same course under every backend, and in a process that has
-none. Gates and weights are laid out as in `keras.layers.LSTM`.
+In NumPy, so that a search runs identically with every backend, and in a process without
+one. Gates and weights are laid out as in `keras.layers.LSTM`.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,9 +19,9 @@ GATE_OFFSET = np.repeat(np.array([0.5, 0.5, 0.0, 0.5], "float32"), NUM_UNITS)
 
 
 class Pass(NamedTuple):
-    """What a pass through the decisions leaves for the gradient.
+    """What a forward pass saves for the gradient.
 
-    Arrays of the LSTM have an axis for decisions, for samples, and for units.
+    LSTM arrays have the axes decisions, samples, units.
     """
 
     hidden: np.ndarray  # before each decision, and after the last
@@ -33,14 +33,14 @@ class Pass(NamedTuple):
 
 
 class Policy:
-    """A distribution over choices: each decision is made knowing those before it.
+    """An autoregressive distribution over choices.
 
     The choice made is fed in next through an embedding; each decision has a linear layer and a
-    softmax of its own.
+    softmax.
 
     Args:
         counts: ints, the number of choices of each decision.
-        rng: NumPy's `Generator`, of the initial weights.
+        rng: NumPy `Generator`, for the initial weights.
         dtype: of all arrays. Default float32.
 
     Reference:
@@ -82,17 +82,17 @@ class Policy:
         return self._run(num_samples, choose).choices
 
     def log_probabilities(self, choices: np.ndarray) -> tuple[np.ndarray, Pass]:
-        """Logarithms of the probabilities of choices, both `(samples, decisions)`.
+        """Log-probabilities of choices, both `(samples, decisions)`.
 
         Returns:
-            Them, and what `gradient` takes.
+            The log-probabilities, and the argument for `gradient`.
         """
         run = self._run(len(choices), lambda decision, _: choices[:, decision])
         chosen = np.take_along_axis(run.probabilities, self._places(choices), 1)
         return np.log(chosen + np.finfo(chosen.dtype).tiny), run
 
     def _places(self, choices: np.ndarray) -> np.ndarray:
-        """Where choices are among those of all decisions."""
+        """Indices of choices among the choices of all decisions."""
         return choices + np.array([choice_slice.start for choice_slice in self.choice_slices])
 
     def _run(self, num_samples: int, choose: Callable[[int, np.ndarray], np.ndarray]) -> Pass:
@@ -133,12 +133,12 @@ class Policy:
     def gradient(
         self, run: Pass, log_gradient: np.ndarray, entropy_gradient: float = 0.0
     ) -> np.ndarray:
-        """The gradient of a loss by the weights, by backpropagation through the decisions.
+        """The gradient of a loss for the weights, by backpropagation through the decisions.
 
         Args:
             run: from `log_probabilities`.
-            log_gradient: the loss's gradient by the logarithms, `(samples, decisions)`.
-            entropy_gradient: float, the same by the entropy of each decision of each sample.
+            log_gradient: the loss's gradient for the log-probabilities, `(samples, decisions)`.
+            entropy_gradient: float, the same for the entropy of each decision of each sample.
 
         Returns:
             Array of the shape of `weights`.
@@ -177,7 +177,7 @@ class Policy:
                 place[:] = part
             by_gate *= slopes[decision]
             by_hidden, by_cell = by_gate @ recurrent_kernel, by_cell * f
-            if decision:  # the choice before is what was fed in
+            if decision:  # the previous choice was the input
                 fed = self.choice_slices[decision - 1]
                 by_inputs[1:][fed] = chosen[:, fed].T @ by_gate
         by_inputs[0] = by_gates[0].sum(0)

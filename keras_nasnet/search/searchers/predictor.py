@@ -1,4 +1,4 @@
-"""A cheap model of the rewards told so far, and the search that it guides."""
+"""A cheap model of the rewards so far, and a search guided by it."""
 
 from collections.abc import Iterable, Sequence
 from math import pi, sqrt
@@ -13,25 +13,25 @@ from keras_nasnet.search.space import Choices, Decision
 
 special = import_optional("scipy.special", "search")
 
-MAX_EXAMPLES = 200  # whenever the model is made anew, which takes the cube of it
+MAX_EXAMPLES = 200  # whenever the model is refitted, which costs their number cubed
 MAX_MUTATIONS = 3
-# Our choice: what the likelihood chooses from, spread so that either end is rarely taken.
+# Our choice: the grid for the likelihood, so wide that its ends are rarely chosen.
 DECAYS = (0.5, 1.0, 2.0, 4.0, 8.0)
 NOISES = (0.01, 0.1, 0.5)
-REFIT_GROWTH = 1.3  # of the number of trials, until the model is made anew
+REFIT_GROWTH = 1.3  # of the number of trials, until the model is refitted
 
 
 class GaussianProcess:
-    """Regression on choices, which are the more alike the fewer decisions differ.
+    """A Gaussian process on choices, which are more alike the fewer decisions differ.
 
     Its kernel is `exp(-decay * share of decisions that differ)`. Examples can be added at the cost
-    of their number's square, and are worth whatever scores are given with a question.
+    of their number squared, and take the scores given with each prediction.
 
     Args:
         choices: int array `(examples, decisions)`.
-        num_values: int, above any choice.
+        num_values: int, greater than any choice.
         decay: float > 0.
-        noise: float > 0, variance of a score that the choices do not explain.
+        noise: float > 0, variance of scores not explained by the choices.
 
     Reference:
         Rasmussen and Williams 2006, equations 2.25 and 2.26.
@@ -45,7 +45,7 @@ class GaussianProcess:
         self._precision = np.linalg.inv(kernel + noise * np.eye(len(choices)))
 
     def add(self, choices: np.ndarray) -> None:
-        """One more example, choices `(decisions,)`, by the inverse of a bordered matrix."""
+        """Adds an example, choices `(decisions,)`, through the inverse of a bordered matrix."""
         example = _one_hot(choices[None], self.num_values)
         kernel = self._kernel(example)[0]
         column = self._precision @ kernel
@@ -56,11 +56,11 @@ class GaussianProcess:
         self._examples = np.concatenate([self._examples, example])
 
     def __call__(self, choices: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What other choices may be worth.
+        """Predicts the scores of other choices.
 
         Args:
             choices: int array `(candidates, decisions)`.
-            scores: float array `(examples,)`, of mean 0 and variance about 1.
+            scores: float array `(examples,)`, with mean 0 and variance about 1.
 
         Returns:
             Mean and standard deviation of the candidates' scores, two float arrays
@@ -75,7 +75,7 @@ class GaussianProcess:
 
 
 def _likeness(num_decisions: int, decay: float) -> np.ndarray:
-    """The kernel by the number of decisions that are equal."""
+    """The kernel for each number of equal decisions."""
     return np.exp(decay * (np.arange(num_decisions + 1) / num_decisions - 1))
 
 
@@ -89,7 +89,7 @@ def _num_equal(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def likeliest(choices: np.ndarray, scores: np.ndarray, num_values: int) -> tuple[float, float]:
-    """Decay and noise of the greatest likelihood (Rasmussen and Williams 2006, equation 2.30)."""
+    """Decay and noise of maximum likelihood (Rasmussen and Williams 2006, equation 2.30)."""
     one_hot = _one_hot(choices, num_values)
     num_equal = _num_equal(one_hot, one_hot)
     likelihoods = {}
@@ -104,34 +104,34 @@ def likeliest(choices: np.ndarray, scores: np.ndarray, num_values: int) -> tuple
 
 
 def normal_scores(rewards: Iterable[float | None]) -> np.ndarray:
-    """The quantiles of a normal distribution that the ranks of rewards are.
+    """Normal quantiles of the ranks of rewards.
 
     Args:
-        rewards: iterable of float, or None for the worst.
+        rewards: iterable of float; None counts as the worst.
 
     Returns:
-        Float array `(rewards,)`; equal rewards have equal scores.
+        Float array `(rewards,)`; equal rewards get equal scores.
     """
     values = np.array([-np.inf if reward is None else reward for reward in rewards])
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks = np.cumsum(counts) - (counts - 1) / 2  # of equal ones their mean, from 1
+    ranks = np.cumsum(counts) - (counts - 1) / 2  # from 1; ties share their mean
     return special.ndtri(ranks / (len(values) + 1))[places]
 
 
 class Predictor:
-    """Orders candidates by the improvement on a searcher's best trial to be expected of them.
+    """Ranks candidates by expected improvement over a searcher's best trial.
 
-    What it says is a function of the trials that were told, whenever it was made.
+    Its ranking depends only on the trials told, not on when it was created.
     """
 
     def __init__(self, searcher: Searcher) -> None:
         self.searcher = searcher
         self._num_values = int(searcher.counts.max())
         self._keys: list[str] = []  # of the trials in the model
-        self._num_fitted = self._num_seen = 0  # trials when it was fitted anew, and by now
+        self._num_fitted = self._num_seen = 0  # trials at the last refit, and now
 
     def best_first(self, candidates: np.ndarray) -> np.ndarray:
-        """Candidates `(candidates, decisions)` in the order of expected improvement.
+        """Candidates `(candidates, decisions)`, ordered by expected improvement.
 
         Reference:
             Jones et al. 1998, equation 15.
@@ -146,7 +146,7 @@ class Predictor:
         return candidates[np.argsort(-improvement, kind="stable")]
 
     def near_best(self, num_candidates: int, num_parents: int = 20) -> np.ndarray:
-        """Candidates `(num_candidates, decisions)`: best trials, 1 to 3 decisions drawn anew."""
+        """Candidates `(num_candidates, decisions)`: best trials with 1 to 3 decisions redrawn."""
         searcher = self.searcher
         best = searcher._best_first()[:num_parents]
         parents = np.array([searcher.choices[trial_id] for trial_id in best], "int16")
@@ -159,7 +159,7 @@ class Predictor:
         return candidates
 
     def _catch_up(self) -> None:
-        """Takes in all trials: one by one, and all anew as often as their number has grown."""
+        """Adds new trials one by one, and refits on all when their number has grown enough."""
         keys = list(self.searcher.rewards)
         exponent = int(np.emath.logn(REFIT_GROWTH, len(keys)) + 1e-9)
         num_fitted = round(REFIT_GROWTH**exponent)
@@ -172,7 +172,7 @@ class Predictor:
         self._num_seen = len(keys)
 
     def _fit(self, keys: list[str]) -> None:
-        """Makes the model of trials told first: the best half and the newest of too many."""
+        """Fits the model on the trials so far; if too many, on the best half and the newest."""
         scores = normal_scores([self.searcher.rewards[key] for key in keys])
         kept = np.arange(len(keys))
         if len(keys) > MAX_EXAMPLES:
@@ -185,15 +185,15 @@ class Predictor:
 
 
 class PredictorSearcher(Searcher):
-    """Tries those of many candidates that a `Predictor` puts first.
+    """Tries the candidates that a `Predictor` ranks first.
 
-    Candidates are the best trials with one to three decisions drawn anew, and random choices.
+    Candidates are the best trials with one to three decisions redrawn, and random choices.
 
     Args:
         decisions, seed, canonical: as in `Searcher`.
-        num_starts: int >= 2, random trials at first. Default 20.
-        num_candidates: int >= 1. Default 400, of which a quarter are random.
-        num_parents: int >= 1, the best trials, to draw from. Default 20.
+        num_starts: int >= 2, initial random trials. Default 20.
+        num_candidates: int >= 1. Default 400; a quarter are random.
+        num_parents: int >= 1, number of best trials to draw from. Default 20.
 
     Raises:
         ValueError: as `Searcher`, or if a number is too small.

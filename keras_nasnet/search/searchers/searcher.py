@@ -1,4 +1,4 @@
-"""What all searchers share, and the simplest of them: random search."""
+"""The base class of searchers, and the simplest one: random search."""
 
 import math
 import sys
@@ -13,24 +13,24 @@ from keras_nasnet.search.space import Choices, Decision, checked
 
 Canonical: TypeAlias = Callable[[Choices], Choices]
 
-ATTEMPTS = 50  # proposals, before the next new choices are counted up to
+ATTEMPTS = 50  # proposals, before falling back to counting up to new choices
 
 
 class Searcher(ABC):
-    """Finds good choices by trial: `ask` for some, `tell` what they were worth.
+    """Finds good choices by trial: `ask` for some, `tell` their reward.
 
-    It may be asked any number of times before it is told, and told in any order, late or never.
-    Rewards count by their order alone: scaling or shifting them changes nothing. Choices are not
-    repeated while any are new.
+    Any number of `ask` calls may come before a `tell`, and `tell` in any order, late or never.
+    Only the order of rewards counts: scaling or shifting them changes nothing. Choices are not
+    repeated while new ones are left.
 
     Args:
         decisions: sequence of `(name, number of choices)`, such as a `SearchSpace`.
         seed: int or None (default) for a random one.
-        canonical: function from a tuple of choices to one that stands for all with the same
+        canonical: function from a tuple of choices to a representative of all with the same
             meaning. Default: that of a `SearchSpace`, else the choices themselves.
 
     Attributes:
-        num_starts: int, how many trials at first are random ones.
+        num_starts: int, number of initial random trials.
 
     Raises:
         ValueError: if there are no decisions, a name occurs twice, or a number is below 1.
@@ -49,7 +49,7 @@ class Searcher(ABC):
         names = {name for name, _ in self.decisions}
         if not names or len(names) < len(self.decisions):
             raise ValueError(
-                f"decisions: wanted one or more with different names, got {shown(decisions)}"
+                f"decisions: wanted one or more with unique names, got {shown(decisions)}"
             )
         for name, count in self.decisions:
             if count < 1:
@@ -59,25 +59,25 @@ class Searcher(ABC):
         self.canonical = canonical or getattr(decisions, "canonical", None) or tuple
         self.rng = np.random.default_rng(seed)
         self.choices: dict[str, Choices] = {}
-        self.rewards: dict[str, float | None] = {}  # in the order of telling; None is a failure
+        self.rewards: dict[str, float | None] = {}  # in the order told; None is a failure
         self._taken: set[Choices] = set()
         self._is_exhausted = False
 
     @abstractmethod
     def _propose(self) -> Choices:
-        """Choices to try next, which may have been tried."""
+        """Choices to try next, possibly tried before."""
 
-    def _learn(self) -> None:  # noqa: B027  nothing is to be learned by default
-        """Takes in what was told last."""
+    def _learn(self) -> None:  # noqa: B027  learns nothing by default
+        """Learns from the last trial told."""
 
     def ask(self, trial_id: str) -> dict[str, int]:
-        """Choices for a trial, the same each time it is asked for.
+        """Choices for a trial, the same for repeated calls.
 
         Args:
             trial_id: str.
 
         Returns:
-            An index for each decision, by name, in the order of the decisions.
+            An index per decision, by name, in the order of the decisions.
         """
         if trial_id not in self.choices:
             self._take(trial_id, self._new())
@@ -89,15 +89,15 @@ class Searcher(ABC):
         reward: float | None,
         choices: Mapping[str, int] | Sequence[int] | None = None,
     ) -> None:
-        """Tells what a trial was worth; a trial that was told is told for good.
+        """Sets the reward of a trial; once set, it does not change.
 
         Args:
             trial_id: str.
-            reward: float, greater is better; None, NaN and infinities for a trial that failed.
-            choices: of a trial that was not asked for here.
+            reward: float, higher is better; None, NaN or infinity for a failed trial.
+            choices: for a trial that was not asked for here.
 
         Raises:
-            ValueError: if the trial is unknown and no choices are given, or they are wrong.
+            ValueError: if the trial is unknown and no choices are given, or they are invalid.
         """
         if trial_id not in self.choices:
             if choices is None:
@@ -114,14 +114,14 @@ class Searcher(ABC):
 
     @property
     def best(self) -> dict[str, int] | None:
-        """The choices with the greatest reward told so far; None before there is one."""
+        """The choices with the highest reward so far; None if there is none."""
         best = self._best_first()[:1]
         if not best or self.rewards[best[0]] is None:
             return None
         return self._named(self.choices[best[0]])
 
     def get_state(self) -> dict[str, Any]:
-        """All that `set_state` needs to go on, as plain data for JSON."""
+        """Everything that `set_state` needs to resume, as plain data for JSON."""
         return {
             "searcher": type(self).__name__,
             "decisions": [list(decision) for decision in self.decisions],
@@ -131,10 +131,10 @@ class Searcher(ABC):
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on where a searcher of this kind was when it gave this state.
+        """Resumes from the state of a searcher of this kind.
 
         Raises:
-            ValueError: if it is the state of another kind of searcher or of other decisions.
+            ValueError: if the state is from another kind of searcher or other decisions.
         """
         mine = (type(self).__name__, [list(decision) for decision in self.decisions])
         if not isinstance(state, dict) or (state.get("searcher"), state.get("decisions")) != mine:
@@ -156,7 +156,7 @@ class Searcher(ABC):
         return self.canonical(choices) not in self._taken
 
     def _new(self) -> Choices:
-        """Proposed choices, or if they are all taken the next that are not, counting up."""
+        """Proposed choices or, if all are taken, the next free ones counting up."""
         choices = self._propose()
         for _ in range(ATTEMPTS):
             if self._is_exhausted or self._is_new(choices):
@@ -169,7 +169,7 @@ class Searcher(ABC):
         return choices
 
     def _counting_up(self, choices: Choices) -> Iterator[Choices]:
-        """All choices, counting up from some and around."""
+        """All choices, counting up from the given ones and wrapping around."""
         values = list(choices)
         while True:
             for place, count in enumerate(self.counts.tolist()):
@@ -181,7 +181,7 @@ class Searcher(ABC):
                 return
 
     def _first_new(self, candidates: Iterable[Sequence[int]]) -> Choices:
-        """The first of some choices that are new, or random ones."""
+        """The first new choices among some, or random ones."""
         for candidate in candidates:
             choices = tuple(int(value) for value in candidate)
             if self._is_new(choices):
@@ -189,7 +189,7 @@ class Searcher(ABC):
         return self._random()
 
     def _best_first(self) -> list[str]:
-        """The trials that were told; failures are the worst, of equal ones the first is better."""
+        """The trials told, ranked; failures are the worst, of equal ones the first is better."""
 
         def reward(trial_id: str) -> float:
             value = self.rewards[trial_id]
@@ -201,7 +201,7 @@ class Searcher(ABC):
         return tuple(self.rng.integers(self.counts).tolist())
 
     def _mutated(self, choices: Choices) -> Choices:
-        """The choices with another one at a random decision that has more than one."""
+        """The choices with a random decision changed, among those with more than one choice."""
         free = np.flatnonzero(self.counts > 1)
         values = list(choices)
         if len(free):
@@ -212,7 +212,7 @@ class Searcher(ABC):
 
 
 class RandomSearcher(Searcher):
-    """Uniformly random choices, none twice."""
+    """Uniformly random choices without repetition."""
 
     num_starts = sys.maxsize
 

@@ -39,9 +39,7 @@ def read(file: File) -> NamedArrays | None:
         return None
     if not layers.legacy and not layers.of.keys() & {STEM, UNNAMED}:
         first = next(iter(layers.of), "(none)")
-        file.hints.append(
-            f"its layer {first} is not a layer of keras.applications' NASNets or ours"
-        )
+        file.hints.append(f"its layer {first} is not in keras.applications' NASNets or ours")
         return None
     return NamedArrays(layers.arrays(), partial(_pair, layers))
 
