@@ -103,7 +103,7 @@ def add(commands: Commands) -> None:
         "--recipe",
         default="search-child",
         metavar="NAME",
-        help="for children; default: %(default)s",
+        help="recipe to train children with; default: %(default)s",
     )
     add_set(parser)
 

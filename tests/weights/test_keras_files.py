@@ -245,7 +245,7 @@ def test_another_number_of_classes_makes_a_new_classifier(tmp_path, caplog):
     source.save_weights(path)
     model = tiny(classes=4, weights=path)
     assert [record.getMessage() for record in caplog.records] == [
-        f"{path} has no classifier of 4 classes: a new one is used"
+        f"{path} has no classifier for 4 classes: using a new one"
     ]
     assert_same_weights(keras.Model(model.input, model.layers[-2].output), weights_of(source)[:-2])
     assert np.ptp(weights_of(model)[-2]) > 0, "the new classifier starts from random numbers"

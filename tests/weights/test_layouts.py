@@ -249,7 +249,10 @@ def test_hub_names(tmp_path, monkeypatch):
     constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ConnectionError, match="hf://timm/tiny is not in the cache.*cannot be reac"):
+    with pytest.raises(
+        ConnectionError,
+        match="hf://timm/tiny is not in the Hugging Face Hub's cache.*cannot be reached",
+    ):
         tiny(weights="hf://timm/tiny")
     commit = "0" * 40
     folder = tmp_path / "models--timm--tiny"
