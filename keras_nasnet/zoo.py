@@ -1,4 +1,4 @@
-"""The models: keras.applications' arguments in keras.applications' order, and more after them."""
+"""The models, with keras.applications' arguments in its order, followed by more."""
 
 from typing import Literal, Unpack
 
@@ -117,7 +117,7 @@ def NASNet(
             hub, see `load_weights`; or, for `NASNetMobile` and `NASNetLarge`, `"imagenet"` (their
             default), which downloads the published file to Keras's cache folder. For images
             without three channels the kernel of the stem is summed, or repeated and scaled.
-        input_tensor: Keras tensor to build on, in place of a new input.
+        input_tensor: Keras tensor to build on, instead of a new input.
         pooling: without top, None (default) for the feature map `(batch, height, width,
             penultimate_filters)`, `"avg"` or `"max"` for a vector `(batch, penultimate_filters)`.
         classes: int up to 250,000, outputs of the classifier. If not the default, weights may come
@@ -139,10 +139,11 @@ def NASNet(
             paper.
         remat: bool, default False. Whether training keeps only the inputs of each cell and
             evaluates the cell again for the gradients (gradient checkpointing): the same results,
-            with less memory and more time.
-        pool_padding: `"same"` (default) as the authors' code, `"zeros"` as keras.applications,
-            which counts zeros at the border of pools with stride 2, `"average_zeros"` as timm,
-            which counts them in averages only. Published weights were trained with `"same"`.
+            with less memory but more time.
+        pool_padding: `"same"` (default) as in the authors' code, `"zeros"` as in
+            keras.applications, which counts padded zeros in pools with stride 2,
+            `"average_zeros"` as in timm, which counts them in averages only. Published weights
+            were trained with `"same"`.
         batch_norm_momentum: float in [0, 1), default 0.9: the statistics that `evaluate` and
             `predict` use follow training within some fifty steps. The authors use that for
             CIFAR-10; for ImageNet they use 0.9997, as keras.applications does, which takes

@@ -88,7 +88,7 @@ NO_FOLDER = r"no/x\.\w+ cannot be written: .*/no does not exist; create that fol
             "--weights: .* already has weights; leave it",
         ),
         (["benchmark", "NASNetMobile", "--batch-sizes", MANY], "--batch-sizes: .* at most 4,096"),
-        (["train", "--data", "nowhere", "--out", "{tmp}/run"], "nowhere is no folder"),
+        (["train", "--data", "nowhere", "--out", "{tmp}/run"], "nowhere is not a folder"),
         (["train", "--data", "digits", "--out", "{tmp}"], "already exists; name a new folder"),
         (["train", "--out", "{tmp}/run"], "--data: required, names the images"),
         (["train", "--data", "digits"], "one of the arguments --out --resume is required"),
@@ -287,7 +287,7 @@ def test_train_and_predict(capsys, caplog, tmp_path):
     arguments += ["--set", "epochs=2", "batch_size=4", "whiten=true"]
     status, printed, err = run(capsys, *arguments, "--strict")
     assert status == 1
-    reasons = [f"{path}: not an image of a known format" for path in broken]
+    reasons = [f"{path}: not an image in a known format" for path in broken]
     assert [line for line in err.splitlines() if "not an image" in line] == [
         f"keras-nasnet: {reason}" for reason in reasons
     ]
@@ -299,7 +299,7 @@ def test_train_and_predict(capsys, caplog, tmp_path):
     assert status == 0, "images were left out"
     assert err.splitlines()[-2:] == [f"skipped: {reason}" for reason in reasons]
     assert not [message for message in caplog.messages if "not an image" in message]
-    assert "3 of 4 validation images are training images too" in err
+    assert "3 of 4 validation images are also training images" in err
     assert re.search(r"learning rate +│ 0.003125 at first, cosine", printed)
 
     config = json.loads((out / "config.json").read_text())

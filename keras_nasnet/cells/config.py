@@ -11,13 +11,13 @@ PoolPadding: TypeAlias = Literal["same", "zeros", "average_zeros"]
 POOL_PADDINGS = get_args(PoolPadding)
 MIN_INPUT_SIZE = 32
 # Limits far beyond any real network, so that a typo is an error and not a network.
-MAX_CELLS = 1_000  # of a stage: published networks have 3 to 7
+MAX_CELLS = 1_000  # per stage: published networks have 3 to 7
 MAX_FILTERS = 100_000  # of the last cell: NASNetLarge has 4,032
 MAX_STEM_MULTIPLIER = 100  # published ones are 1 and 3
 MAX_INPUT_SIZE = 16_384  # pixels a side: an image of that takes 3 GB before the first cell
 MAX_CHANNELS = 4_096  # of an image: hyperspectral ones have a few hundred
 MAX_CLASSES = 250_000  # Google Landmarks v2, the largest public set of labels, has 203,094
-DROP_PATH_SCHEDULES = {  # what each multiplies the rate by
+DROP_PATH_SCHEDULES = {  # factors of the rate
     "linear": ("depth", "step"),  # Zoph et al. 2018, section 4
     "depth": ("depth",),
     "step": ("step",),
@@ -88,7 +88,7 @@ class NASNetConfig:
     def _check_filters(self) -> None:
         if self.counts_reduction and self.num_cells < 2:
             raise ValueError(
-                "num_cells: wanted at least 2 where the reduction cell is one of them, got 1"
+                "num_cells: wanted at least 2 if the reduction cell is one of them, got 1"
             )
         multiple = self.filters_multiple
         # The first cell of the ImageNet stem has a quarter of the filters.

@@ -7,14 +7,14 @@ from keras_nasnet.cells.genotype import COMBINERS, CURRENT, PREVIOUS, Block, Cel
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One operation in its place in a cell: an edge, or what adjusts or normalizes a state.
+    """One operation at its place in a cell: an edge, or one that adjusts or normalizes a state.
 
     Args:
-        name: such as `"block_0_left"`, `"block_0"`, `"current"`, `"previous"`, `"output_1"`.
+        name: str like `"block_0_left"`, `"block_0"`, `"current"`, `"previous"`, `"output_1"`.
         op: a key of `OPERATIONS` or `NORMALIZATIONS`, or a member of `ADJUSTMENTS`.
         channels: int, channels of its input.
         strides: 1 or 2.
-        input_strides: of its input, counted from the cell's current state.
+        input_strides: of its input, relative to the cell's current state.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Stage:
 
 @dataclass(slots=True)
 class CellLayout:
-    """All operations of a cell, for the channels and strides it meets.
+    """All operations of a cell for given channels and strides.
 
     Args:
         spec: the cell.
@@ -86,12 +86,12 @@ class CellLayout:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """A state in a layout: its channels, and its strides counted from the cell's current state."""
+    """A state in a layout: its channels, and its strides relative to the cell's current state."""
 
     channels: int
     strides: int
 
 
 def output_width(spec: CellSpec) -> int:
-    """Channels of a cell's output for each filter."""
+    """Channels of a cell's output per filter."""
     return CellLayout(spec, filters=1, channels=1, previous_channels=1).output_channels

@@ -18,9 +18,9 @@ NUM_STAGES = 3  # normal cells at three resolutions, a reduction cell between th
 
 @dataclass(frozen=True, slots=True)
 class CellPlacement:
-    """A cell in its place in the network.
+    """A cell at its place in the network.
 
-    States are numbered as they appear: 0 is the stem's convolution, `1 + i` the output of cell i.
+    States are numbered in order: 0 is the stem's convolution, `1 + i` the output of cell i.
     """
 
     name: str
@@ -28,7 +28,7 @@ class CellPlacement:
     layout: CellLayout
     current: int
     previous: int | None
-    depth_ratio: float  # (cell + 1) / cells, the stem's cells counted
+    depth_ratio: float  # (cell + 1) / cells, including the stem's cells
 
 
 def plan(config: NASNetConfig) -> list[CellPlacement]:

@@ -1,4 +1,4 @@
-"""Pictures as arrays, and data sets of them as batches for `model.fit`."""
+"""Images as arrays, and data sets as batches for `model.fit`."""
 
 import lazy_loader
 

@@ -12,7 +12,7 @@ from keras_nasnet.data.augmentation_name import check_augmentation
 from keras_nasnet.data.image import Box
 
 VALUE_RANGE = (0, 255)
-MIXTURES = {"mixup": layers.MixUp, "cutmix": layers.CutMix}  # which mix the labels too
+MIXTURES = {"mixup": layers.MixUp, "cutmix": layers.CutMix}  # these also mix labels
 MAX_SHIFT = 4  # pixels of pad_crop
 CUTOUT_SIDE = 0.5  # of the image's: DeVries and Taylor 2017 erase 16 x 16 of 32 x 32
 GREY = 127.5
@@ -54,7 +54,7 @@ MOVES = {"pad_crop": _pad_crop, "flip": _flip, "cutout": _cutout}
 
 
 def _layer(name: str) -> layers.Layer:
-    """The Keras layer of a member of `keras_nasnet.training.AUGMENTATIONS`."""
+    """The Keras layer for a member of `keras_nasnet.training.AUGMENTATIONS`."""
     settings: dict[str, Any] = {"dtype": "float32"}
     if name == "color":
         # Brightness, contrast, saturation and hue as slim's inception_preprocessing.
@@ -67,16 +67,16 @@ def _layer(name: str) -> layers.Layer:
 
 
 class Augmentation:
-    """Random changes of a training batch.
+    """Randomly augments a training batch.
 
     Args:
         names: members of `keras_nasnet.training.AUGMENTATIONS`, done in this order.
-            `"resized_crop"` is left to whoever reads the images.
+            `"resized_crop"` is left to the image reader.
 
     Call arguments:
         images: float32 array `(batch, height, width, 3)` from 0 to 255.
         labels: float32 array `(batch, classes)`, one-hot.
-        rng: NumPy's `Generator`; the result is a function of what it gives.
+        rng: NumPy `Generator`; determines the result.
 
     Returns:
         Images and labels of the same shapes.
@@ -88,7 +88,7 @@ class Augmentation:
     def __init__(self, names: Collection[str]) -> None:
         check_augmentation(names)
         self._steps = [MOVES.get(name) or _layer(name) for name in names if name != "resized_crop"]
-        self._lock = threading.Lock()  # seeds and the call that uses them belong together
+        self._lock = threading.Lock()  # setting seeds and the call that uses them are one unit
 
     def __call__(
         self, images: np.ndarray, labels: np.ndarray, rng: np.random.Generator
@@ -108,7 +108,7 @@ class Augmentation:
         rng: np.random.Generator,
     ) -> tuple[np.ndarray, np.ndarray]:
         with self._lock, keras.device("cpu"):
-            for state in layer.variables:  # of its random generators alone
+            for state in layer.variables:  # only those of its random generators
                 state.assign(np.array([rng.integers(1 << 31), 0], state.dtype))
             batch = layer({"images": images, "labels": labels}, training=True)
             return np.array(batch["images"]), np.array(batch["labels"])

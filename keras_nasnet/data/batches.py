@@ -1,4 +1,4 @@
-"""A source as what `model.fit` takes under every backend."""
+"""Sources as batches for `model.fit` on every backend."""
 
 import math
 import sys
@@ -21,7 +21,7 @@ Normalization: TypeAlias = Sequence[Sequence[float]]  # means and deviations of 
 
 
 class Batches(keras.utils.PyDataset):
-    """A source as batches `(images, labels)` for `model.fit`, under every backend.
+    """A source as batches `(images, labels)` for `model.fit`, on every backend.
 
     Images are float32 `(batch, height, width, 3)` from -1 to 1. An image that cannot be decoded is
     logged once, and the next one stands in for it. A batch is a function of these arguments and
@@ -36,7 +36,7 @@ class Batches(keras.utils.PyDataset):
         size: `(height, width)`.
         batch_size: int >= 1, default 32.
         seed: int, to shuffle anew in each epoch, and to augment; the last batch of an epoch is
-            left out if it is not full. None (default) for all images in the source's order.
+            dropped if incomplete. None (default) for all images in the source's order.
         augmentation: names from `keras_nasnet.training.AUGMENTATIONS`, with a seed only; `"mixup"`
             and `"cutmix"` with one-hot labels only.
         normalization: mean and standard deviation of images from -1 to 1, each of 3 floats, to
@@ -63,7 +63,7 @@ class Batches(keras.utils.PyDataset):
     ) -> None:
         super().__init__(**kwargs)
         if augmentation and seed is None:
-            raise ValueError("augmentation: wanted a seed with it, got seed=None")
+            raise ValueError("augmentation: needs a seed, got seed=None")
         names = ", ".join(name for name in sorted(MIXTURES) if name in augmentation)
         if names and not one_hot:
             raise ValueError(f"augmentation: wanted one_hot=True to mix labels by {names}")
@@ -90,7 +90,7 @@ class Batches(keras.utils.PyDataset):
         self.epoch += 1
 
     def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """The batch of a training step, counted over all epochs."""
+        """The batch for a training step, counted across epochs."""
         epoch, index = divmod(step, len(self))
         indices = self._order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
         images, found = self._reader.read(indices, self._boxes(step, len(indices)))
@@ -131,7 +131,7 @@ def _order(num_images: int, seed: int | None, epoch: int) -> np.ndarray:
 
 
 def normalize(images: Tensor, normalization: Normalization | None = None) -> Tensor:
-    """Images from 0 to 255 as networks take them.
+    """Scales images from 0 to 255 as networks expect them.
 
     Args:
         images: array, or float32 tensor of TensorFlow, `(batch, height, width, 3)`.
@@ -170,5 +170,5 @@ def measure(source: Source, size: Size, num_images: int = 2048) -> tuple[list[fl
     images = [batches[i][0] for i in range(len(batches))]
     sums = np.sum([[x.sum((0, 1, 2)), (x**2).sum((0, 1, 2))] for x in images], 0)
     mean, square = sums / sum(x[..., 0].size for x in images)
-    # A constant channel, as of grey images that are all black, has no deviation to divide by.
+    # A constant channel, as of all-black images, has no deviation to divide by.
     return mean.tolist(), np.sqrt(np.maximum(square - mean**2, 1e-4)).tolist()

@@ -1,4 +1,4 @@
-"""Folders of images by class, and the links in them."""
+"""Image folders by class, and links in them."""
 
 import os
 from collections.abc import Iterator
@@ -8,26 +8,26 @@ from PIL import Image
 
 
 class ImageFolders:
-    """Reads the folders of a data set, each of them once, whatever links lead to it.
+    """Reads the folders of a data set, each once, however many links lead to it.
 
     Links to folders and files elsewhere are followed. Hidden ones, whose names begin with a dot,
-    are left out, and so are files that Pillow knows no format for by their name.
+    are skipped, and so are files whose name has no image format known to Pillow.
 
     Args:
-        root: path of the folder that holds all of the data set.
+        root: path of the folder that holds the whole data set.
     """
 
     def __init__(self, root: Path):
         self.root = root
         self._real_root = root.resolve()
-        self._read: dict[Path, Path] = {}  # real paths, and by which they were read
+        self._read: dict[Path, Path] = {}  # real paths, and the paths they were read by
 
     def images_by_class(self, folder: Path) -> dict[str, list[Path]]:
-        """Paths of the images in and below each folder of `root` or of a folder in it.
+        """Paths of the images in and below each folder in `root` or in one of its folders.
 
         Raises:
-            ValueError: if a link leads into the data set, to what holds it, or nowhere, or two
-                paths lead to one folder.
+            ValueError: if a link leads into the data set, to a parent of it, or nowhere, or two
+                paths lead to the same folder.
             OSError: if a folder cannot be read.
         """
         if folder != self.root:
@@ -65,7 +65,7 @@ def _visible(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def _is_image(entry: os.DirEntry[str]) -> bool:
-    """Whether it is an image by its name; one that a link does not find is named when read."""
+    """Whether its name is that of an image; a broken link is reported when it is read."""
     suffix = os.path.splitext(entry.name)[1].lower()
     return suffix in Image.registered_extensions() and (_is_broken(entry) or entry.is_file())
 
@@ -73,7 +73,7 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     if _is_broken(entry):
         target = os.readlink(entry)
-        raise ValueError(f"{entry.path} is a link to {target}, which cannot be found: remove it")
+        raise ValueError(f"{entry.path} is a link to {target}, which does not exist: remove it")
     return entry.is_dir()
 
 

@@ -14,16 +14,16 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from keras_nasnet.tensor import Size
 
 Box: TypeAlias = tuple[float, float, float, float]  # left, top, right and bottom, in pixels
-Crop: TypeAlias = Callable[[int, int], Box]  # of width and height
+Crop: TypeAlias = Callable[[int, int], Box]  # from width and height
 Keep: TypeAlias = Callable[[np.ndarray], object]  # of a whole image
 Picture: TypeAlias = str | PathLike[str] | IO[bytes] | np.ndarray
 
-# Of a file that is decoded, at 4 to 12 bytes each; cameras of 61 megapixels are below.
+# Of a decoded file, 4 to 12 bytes each; 61-megapixel cameras stay below.
 MAX_PIXELS = 1 << 26
-JPEG = ("JPEG", "MPO")  # Pillow's formats that are decoded at a fraction
-QUARTER_TURNS = range(5, 9)  # orientations of EXIF that exchange width and height
+JPEG = ("JPEG", "MPO")  # Pillow's formats that can be decoded at a fraction
+QUARTER_TURNS = range(5, 9)  # EXIF orientations that swap width and height
 # A JPEG is decoded at a half, a quarter or an eighth if this many times the wanted size is left:
-# of photos of 12 and 24 megapixels, what is made of it then differs by 2 of 255 at most.
+# for 12 and 24-megapixel photos the result then differs by at most 2 of 255.
 OVERSAMPLING = 4
 # A JPEG file up to this size takes `Image.open` longer to open than to decode.
 SMALL_BYTES = 1 << 14
@@ -63,7 +63,7 @@ def load_image(
         uint8 array `(height, width, 3)`.
 
     Raises:
-        UnreadableImageError: if it is no image, truncated, or of more than `max_pixels`.
+        UnreadableImageError: if it is not an image, truncated, or has more than `max_pixels`.
     """
     try:
         image = _small_jpeg(source, size, max_pixels)
@@ -80,9 +80,9 @@ def load_image(
     except (OSError, ValueError, TypeError, SyntaxError, Image.DecompressionBombError) as error:
         reason = getattr(error, "strerror", None) or error
         if isinstance(error, UnidentifiedImageError):
-            reason = "not an image of a known format"
+            reason = "not an image in a known format"
         elif isinstance(error, Image.DecompressionBombError):
-            reason = f"{str(error).partition(',')[0]}, Pillow's own; make the image smaller"
+            reason = f"{str(error).partition(',')[0]} (Pillow's limit); make the image smaller"
         raise UnreadableImageError(f"{source}: {reason}") from error
 
 
@@ -151,11 +151,11 @@ def _pixels(image: Image.Image) -> np.ndarray:
 
 
 def _check_pixels(image: Image.Image, max_pixels: int) -> None:
-    """Refuses an image by its header."""
+    """Refuses an image based on its header."""
     width, height = image.size
     if width * height > max_pixels:
         raise ValueError(
-            f"{width:,} x {height:,} are {width * height:,} pixels, allowed are {max_pixels:,}; "
+            f"{width:,} x {height:,} is {width * height:,} pixels, allowed are {max_pixels:,}; "
             "make the image smaller, or pass max_pixels to load_image"
         )
 

@@ -1,4 +1,4 @@
-"""What goes into an ImageNet model and what comes out: pixels to numbers, numbers to names."""
+"""Input and output of ImageNet models: pixels to numbers, scores to class names."""
 
 import sys
 from functools import cache
@@ -14,13 +14,13 @@ def preprocess_input(x: Tensor, data_format: str | None = None) -> Tensor:
     """Scales pixels from 0..255 to -1..1, as NASNet was trained.
 
     Args:
-        x: array or tensor of any shape and of any backend, TensorFlow's in a `tf.data` pipeline
+        x: array or tensor of any shape and backend, including TensorFlow's in a `tf.data` pipeline.
             among them. A float NumPy array is changed in place, without a copy.
         data_format: ignored, since all channels are scaled alike; for code written for
             keras.applications.
 
     Returns:
-        What came, scaled: the same kind and float dtype; float32 for integers.
+        The scaled input, of the same kind and float dtype; float32 for integers.
     """
     if isinstance(x, list | tuple):
         x = np.asarray(x)
@@ -62,7 +62,7 @@ def decode_predictions(
         For each image a list of `top` tuples `(WordNet id, name, score)`, best first.
 
     Raises:
-        ValueError: if `preds` or `top` is not of this form.
+        ValueError: if `preds` or `top` is invalid.
     """
     if not isinstance(preds, np.ndarray):
         from keras import ops

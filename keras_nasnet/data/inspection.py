@@ -1,4 +1,4 @@
-"""A look at all image files of a data set before anything is done with them."""
+"""Checks of all image files of a data set before they are used."""
 
 import hashlib
 import os
@@ -15,8 +15,8 @@ from rich.progress import Progress
 from keras_nasnet.data.source import Source
 from keras_nasnet.tensor import Size
 
-CHUNK = 64  # images that a thread reads at a time
-TAIL_BYTES = 4096  # of a file, which tell nearly all of one size apart
+CHUNK = 64  # images per thread at a time
+TAIL_BYTES = 4096  # of a file, enough to tell apart nearly all files of the same size
 
 Item = TypeVar("Item")
 
@@ -31,7 +31,7 @@ def read_all(sources: Iterable[Source], size: Size) -> list[str]:
         size: `(height, width)` to resize the images to.
 
     Returns:
-        Messages of those that cannot be decoded. They are logged too, as they are found.
+        Messages for those that cannot be decoded, which are also logged as they are found.
     """
     sources = [source for source in sources if _files(source)]
     chunks = [
@@ -52,7 +52,7 @@ def read_all(sources: Iterable[Source], size: Size) -> list[str]:
 
 
 def find_duplicates(training: Source, validation: Source) -> list[str]:
-    """Looks for image files of the same content: copies, and links to one file.
+    """Looks for image files with the same content: copies, and links to one file.
 
     Files are read only if another one has the same size.
 
@@ -68,8 +68,8 @@ def find_duplicates(training: Source, validation: Source) -> list[str]:
     files += _files(validation)
     labels = np.concatenate([training.labels, validation.labels])
     kinds: dict[str, list[tuple[int, int]]] = {
-        f"of {len(validation):,} validation images are training images too": [],
-        "images are in another class too": [],
+        f"of {len(validation):,} validation images are also training images": [],
+        "images are also in another class": [],
         "images are copies of others": [],
     }
     leaked, contradicting, copied = kinds.values()
@@ -90,12 +90,12 @@ def find_duplicates(training: Source, validation: Source) -> list[str]:
 
 
 def _files(source: Source) -> list[Path]:
-    """The paths of a source of files, else none."""
+    """The paths of a source of files, else nothing."""
     return [*source.items] if len(source) and isinstance(source.items[0], Path) else []
 
 
 def _equal(files: list[Path]) -> list[list[int]]:
-    """Indices of two or more files of the same content, ascending."""
+    """Indices of two or more files with the same content, ascending."""
     groups = [[*range(len(files))]]
     for key in (os.path.getsize, _tail, _digest):
         indices = sorted(index for group in groups for index in group)
@@ -110,7 +110,7 @@ def _group(
     for index in indices:
         try:
             groups[key(files[index])].append(index)
-        except OSError:  # told of when it is to be decoded
+        except OSError:  # reported when it is decoded
             continue
     return [group for group in groups.values() if len(group) > 1]
 
@@ -128,6 +128,6 @@ def _digest(path: Path) -> bytes:
 
 
 def _shown(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
-    """The items, with a bar of progress on a terminal."""
+    """The items, with a progress bar on a terminal."""
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         yield from progress.track(items, total=total, description=description)

@@ -21,12 +21,12 @@ from keras_nasnet.tensor import Size
 log = logging.getLogger(__name__)
 
 VALIDATION_FOLDERS = ("validation", "val", "test")
-VALIDATION_SHARE = 0.2  # of the examples, where a source has no validation split of its own
+VALIDATION_SHARE = 0.2  # of the examples, if a source has no validation split
 
 
 @dataclass(frozen=True, slots=True)
 class _View(Sequence[Any]):
-    """Some of the items of a sequence, which stay where they are."""
+    """A view of some items of a sequence."""
 
     items: Sequence[Any]
     indices: np.ndarray
@@ -43,8 +43,8 @@ class Source:
     """Images with labels.
 
     Args:
-        items: sequence of what `open_item` takes.
-        labels: int array, one for each item.
+        items: sequence of arguments for `open_item`.
+        labels: int array, one per item.
         class_names: list of str.
         open_item: function from an item to what `load_image` takes. Default: the item itself.
         unreadable: dict whose keys are messages of the images that could not be decoded so far;
@@ -74,20 +74,20 @@ class Source:
     def image(
         self, index: int, size: Size | None, crop: Crop | None = None, keep: Keep | None = None
     ) -> np.ndarray:
-        """The image at an index as `load_image` gives it."""
+        """The image at an index, as `load_image` returns it."""
         return load_image(self.open_item(self.items[index]), size, crop, keep=keep)
 
     def read(
         self, index: int, size: Size | None, crop: Crop | None = None, keep: Keep | None = None
     ) -> np.ndarray | None:
-        """As `image`; None for one that cannot be decoded, which is logged, once."""
+        """Like `image`, but None for one that cannot be decoded, which is logged once."""
         try:
             return self.image(index, size, crop, keep)
         except UnreadableImageError as error:
             message = str(error)
             # Other threads may read the same image: the first to set its own message logs it.
             if self.unreadable.setdefault(message, message) is message:
-                log.warning("left out: %s", message)
+                log.warning("skipped: %s", message)
             return None
 
     def split(self, held_out: float, seed: int) -> tuple["Source", "Source"]:
@@ -119,7 +119,7 @@ class Source:
     def sample(self, count: int, size: Size) -> np.ndarray:
         """Up to `count` of the images, evenly spaced: uint8 array `(number, *size, 3)`.
 
-        Those that cannot be decoded are left out and logged.
+        Those that cannot be decoded are skipped and logged.
 
         Raises:
             ValueError: if none can be decoded.
@@ -136,13 +136,13 @@ class Source:
 
 
 def open_data(name: str, seed: int = 0) -> tuple[Source, Source]:
-    """Training and validation source of a data set.
+    """The training and validation sources of a data set.
 
     Args:
         name: `"digits"`; `"tfds:NAME"`, a data set of tensorflow-datasets, with a config or
-            version if wanted; or the path of a folder with a folder of images for each class,
+            version if wanted; or the path of a folder with one subfolder of images per class,
             or with such folders below `train` and `validation` (or `val`, or `test`).
-        seed: int, of the split where the data set has none: a fifth of each class is held out.
+        seed: int, for the split if the data set has none: a fifth of each class is held out.
 
     Returns:
         Two `Source`s.
@@ -173,10 +173,12 @@ def _tfds(name: str, seed: int) -> tuple[Source, Source]:
         raise ValueError(str(error).partition("\n")[0]) from None
     features = builder.info.features
     if not {"image", "label"} <= set(features or ()):
-        raise ValueError(f"tfds:{name} has no features image and label, but {list(features or ())}")
+        raise ValueError(
+            f"tfds:{name} needs the features image and label, but has {list(features or ())}"
+        )
     builder.download_and_prepare(file_format="array_record")
     class_names = features["label"].names
-    labels = {"image": tfds.decode.SkipDecoding()}  # without a look at the images
+    labels = {"image": tfds.decode.SkipDecoding()}  # without reading the images
     splits = {
         split: Source(
             builder.as_data_source(split),
@@ -188,7 +190,7 @@ def _tfds(name: str, seed: int) -> tuple[Source, Source]:
         if split in ("train", *VALIDATION_FOLDERS)
     }
     if "train" not in splits:
-        raise ValueError(f"tfds:{name} has no split train, but {list(builder.info.splits)}")
+        raise ValueError(f"tfds:{name} has no split train, only {list(builder.info.splits)}")
     for split in VALIDATION_FOLDERS:
         if split in splits:
             return splits["train"], splits[split]
@@ -198,7 +200,7 @@ def _tfds(name: str, seed: int) -> tuple[Source, Source]:
 def _folders(folder: Path, seed: int) -> tuple[Source, Source]:
     if not folder.is_dir():
         raise ValueError(
-            f"{folder} is no folder; allowed are digits, tfds:NAME and the path of a folder"
+            f"{folder} is not a folder; allowed are digits, tfds:NAME and the path of a folder"
         )
     folders = ImageFolders(folder)
     if not (folder / "train").is_dir():
@@ -218,7 +220,7 @@ def _folder(folders: ImageFolders, folder: Path) -> Source:
     by_class = folders.images_by_class(folder)
     if len(by_class) < 2:
         raise ValueError(
-            f"{folder}: wanted a folder of images for each of two or more classes, "
+            f"{folder}: wanted one subfolder of images for each of two or more classes, "
             f"got {len(by_class)}"
         )
     empty = [name for name, files in by_class.items() if not files]

@@ -1,4 +1,4 @@
-"""Keras layers: the cell, its operations, and what they are made of."""
+"""Keras layers: the cell, its operations, and their building blocks."""
 
 from keras_nasnet.layers.auxiliary import AuxiliaryHead
 from keras_nasnet.layers.cell import Cell

@@ -1,4 +1,4 @@
-"""The auxiliary head of training, and the model that trains with it."""
+"""The auxiliary head for training, and the model that trains with it."""
 
 from typing import Any
 
@@ -24,8 +24,8 @@ class AuxiliaryHead(Composite):
 
     Args:
         classes: int, number of classes.
-        activation: as in `keras.layers.Dense`, that of the main classifier. Default softmax.
-        loss_weight: float > 0, default 0.4: weight of its loss beside the main one.
+        activation: as in `keras.layers.Dense`; the main classifier's. Default softmax.
+        loss_weight: float > 0, default 0.4: weight of its loss relative to the main one.
         batch_norm_momentum, batch_norm_epsilon: floats, as in `keras.layers.BatchNormalization`.
 
     Call arguments:
@@ -67,7 +67,7 @@ class AuxiliaryHead(Composite):
         _, height, width, channels = input_shape
         if height is None or width is None or min(height, width) < POOL_SIZE:
             raise ValueError(
-                f"auxiliary: its convolution spans a map of fixed size, at least {POOL_SIZE} x "
+                f"auxiliary: needs a feature map of fixed size, at least {POOL_SIZE} x "
                 f"{POOL_SIZE} after the second stage; with this input_shape the map is "
                 f"{height} x {width}"
             )
@@ -158,7 +158,7 @@ class AuxiliaryModel(FeatureModel):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         predictions, auxiliary = y_pred
         loss = super().compute_loss(x, y, predictions, sample_weight, training)
-        # Not `super().compute_loss` again: regularization counts once.
+        # Not `super().compute_loss` again, so that regularization counts once.
         return loss + self._head.loss_weight * self._compile_loss(y, auxiliary, sample_weight)
 
     def compute_metrics(

@@ -22,7 +22,7 @@ class Cell(Composite):
     """A normal or reduction cell (Zoph et al. 2018, section 3, figures 3 and 4).
 
     The current state goes through ReLU, 1x1 convolution and batch normalization, the previous
-    state through whatever brings it to the same size and channels; then the blocks; then the
+    state through whatever adjusts it to the same size and channels; then the blocks; then the
     concatenation of the states that `spec.output` lists.
 
     Args:
@@ -38,7 +38,7 @@ class Cell(Composite):
         drop_path: `ScheduledDropPath` for the output of every operation but the identity, or None
             (default).
         remat: bool, default False. Whether training keeps only the cell's inputs and evaluates the
-            cell again for the gradients: the same results, with less memory and more time.
+            cell again for the gradients: the same results, with less memory but more time.
 
     Call arguments:
         inputs: `[current, previous]`, float tensors `(batch, height, width, channels)`, or the
@@ -114,7 +114,7 @@ class Cell(Composite):
         if not (self.remat and training and self.trainable and _recomputes()):
             return self._evaluate(inputs, step, training)
         trained, updated = self.trainable_variables, self.non_trainable_variables
-        # As they are now: the second evaluation draws the same paths to drop.
+        # Their current values, so that recomputing drops the same paths.
         state = [ops.copy(variable) for variable in updated]
 
         def evaluate(
@@ -127,7 +127,7 @@ class Cell(Composite):
 
         weights = [ops.convert_to_tensor(variable) for variable in trained]
         outputs, state_after = keras.remat(evaluate)(inputs, weights)
-        # Here, not within: there the second evaluation would update them once more.
+        # Here, not inside, where recomputing would update them again.
         for variable, value in zip(updated, state_after, strict=True):
             variable.assign(value)
         return outputs
@@ -142,7 +142,7 @@ class Cell(Composite):
         def apply(name: str, state: Tensor) -> Tensor:
             if name not in self.operations:
                 return state
-            # Not `__call__`, here and below: what Keras does around a call is done for the cell.
+            # Not `__call__`, here and below: Keras already did its work around the cell's call.
             return self.operations[name].call(state, training=training)
 
         def edge(name: str, edge: Edge, state: Tensor) -> Tensor:

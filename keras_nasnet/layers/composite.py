@@ -1,4 +1,4 @@
-"""Layers made of others, which freeze as Keras's own do."""
+"""Layers made of other layers, which freeze like Keras's own."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -7,14 +7,14 @@ import keras
 
 
 class Composite(keras.layers.Layer):
-    """A layer that makes other layers in `build`: what is frozen stays frozen.
+    """A layer that creates sublayers in `build` and keeps them frozen.
 
     Keras passes `trainable` on to the layers that exist when it is set, and saves it for layers
     that have a config of their own. The parts of a cell are neither: they are made from the cell's
     config when it is built.
 
     Args:
-        frozen: names of the parts that are frozen while the layer itself is trainable, such as
+        frozen: names of frozen parts of a trainable layer, such as
             `"current/convolution_0/batch_normalization"`; written by `get_config`. Default none.
     """
 
@@ -32,14 +32,14 @@ class Composite(keras.layers.Layer):
         keras.layers.Layer.trainable.fset(self, value)
 
     def _freeze_parts(self) -> None:
-        """The last line of `build`."""
+        """To be called at the end of `build`."""
         for name, part in self._parts():
             # Not by `self.trainable = False`: TensorFlow skips a value that is set already.
             if not self.trainable or name in self._frozen:
                 part.trainable = False
 
     def _parts(self) -> Iterator[tuple[str, keras.layers.Layer]]:
-        """Every layer within this one, and its name here."""
+        """Every sublayer with its name here."""
         for part in self._flatten_layers(include_self=False):
             if part.path is not None:
                 yield part.path.removeprefix(f"{self.path}/"), part

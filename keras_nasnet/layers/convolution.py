@@ -41,7 +41,7 @@ def convolve(
         x: float tensor `(batch, height, width, channels)`.
         kernel: float tensor `(kernel height, kernel width, channels, filters)`.
         strides: pair of int.
-        dilation_rate: int. With strides, one has to be a multiple of the other.
+        dilation_rate: int. With strides, one must be a multiple of the other.
         padding: `"same"` or `"valid"`.
         bias: None, or float tensor `(filters,)`.
 
@@ -63,9 +63,9 @@ def convolve_depthwise(
     dilation_rate: int = 1,
     padding: Padding = "same",
 ) -> Tensor:
-    """A convolution of each channel by itself, channels last.
+    """A depthwise convolution, channels last.
 
-    Under XLA on a CPU it is the sum of the shifted inputs, each times its tap.
+    With XLA on a CPU, it is the sum of shifted inputs times their taps.
 
     Args:
         x: float tensor `(batch, height, width, channels)`.
@@ -114,7 +114,7 @@ def _sums_shifted(x: Tensor) -> bool:
 
 @cache
 def _traced_once() -> Callable[..., Tensor]:
-    """`_sum_of_shifted`, its hundred operations traced once for all layers of the same shape."""
+    """`_sum_of_shifted`, with its hundred operations traced once for all layers of one shape."""
     if keras.config.backend() == "jax":
         import jax
 
@@ -147,7 +147,7 @@ def _sum_of_shifted(
 def reduce_factorized(
     x: Tensor, path_1_kernel: Tensor, path_2_kernel: Tensor, bias: Tensor | None = None
 ) -> Tensor:
-    """Halves height and width by a 1x1 convolution of the even and one of the odd pixels.
+    """Halves height and width with one 1x1 convolution on the even and one on the odd pixels.
 
     Past the last row and column the odd pixels are zero (slim's `factorized_reduction`: pad right
     and bottom, then crop left and top).
@@ -172,7 +172,7 @@ def _add_bias(x: Tensor, bias: Tensor) -> Tensor:
     if keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
-        return tf.nn.bias_add(x, bias)  # which TensorFlow fuses with the convolution
+        return tf.nn.bias_add(x, bias)  # TensorFlow fuses it with the convolution
     return x + bias
 
 
@@ -207,7 +207,7 @@ def _materialized(x: Tensor) -> Tensor:
     import tensorflow as tf
     from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 
-    @tf.custom_gradient  # it has none of its own
+    @tf.custom_gradient  # it has no gradient
     def barrier(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         return gen_xla_ops.xla_optimization_barrier([x])[0], lambda gradient: gradient
 

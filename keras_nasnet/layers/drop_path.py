@@ -1,4 +1,4 @@
-"""ScheduledDropPath, and the count of training steps that its schedule follows."""
+"""ScheduledDropPath, and the training step counter for its schedule."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,10 +17,10 @@ class TrainingStep(keras.layers.Layer):
     """Counts training steps: one for each call with `training=True`, none at inference.
 
     Call arguments:
-        inputs: any tensor; it only tells where in the network the step is counted.
+        inputs: any tensor; it only places the counter in the network.
 
     Returns:
-        int32 scalar, the training steps before this one.
+        int32 scalar, the number of training steps before this one.
     """
 
     def build(self, input_shape: Shape | Sequence[Shape]) -> None:
@@ -56,7 +56,7 @@ class ScheduledDropPath(keras.layers.Layer):
         rate: float in [0, 1). Drop rate of the last cell once `num_steps` have passed.
         depth_ratio: float in (0, 1], default 1. `(cell + 1) / num_cells`.
         num_steps: int > 0, training steps until the full rate; may be None (default) for the
-            schedules that do not follow the step.
+            schedules that do not depend on the step.
         schedule: `"linear"` (default), as above; for comparison `"depth"` without the last
             factor, `"step"` without the depth, `"constant"` with neither.
         seed: int or None (default).
@@ -70,7 +70,7 @@ class ScheduledDropPath(keras.layers.Layer):
         Tensor of the same shape and dtype.
 
     Raises:
-        ValueError: if an argument is out of range, or a layer that was built with a step is called
+        ValueError: if an argument is out of range, or a layer built with a step is called
             for training without one.
 
     Reference:
@@ -137,7 +137,7 @@ class ScheduledDropPath(keras.layers.Layer):
         return rate
 
     def drop(self, inputs: Tensor, rate: Tensor) -> Tensor:
-        """Drops examples of `inputs` at a `rate` of [0, 1), a scalar; a new draw at each call."""
+        """Drops examples of `inputs` at a scalar `rate` in [0, 1), drawn anew in each call."""
         inputs = ops.convert_to_tensor(inputs)
         shape = (ops.shape(inputs)[0], *[1] * (len(inputs.shape) - 1))
         keep = ops.cast(

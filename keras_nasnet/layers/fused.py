@@ -1,4 +1,4 @@
-"""A cell for inference: convolutions with a bias, no batch normalization, nothing done twice."""
+"""A cell for inference: convolutions with bias, no batch normalization, no repeated work."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import partial
@@ -47,7 +47,7 @@ def fold(unit: ConvolutionUnit | FactorizedReduction) -> dict[str, npt.NDArray[n
         if weight.name == "depthwise_kernel":
             arrays[weight.name] = _array(weight)
         elif weight.name.endswith("kernel"):
-            # Each kernel of a factorized reduction makes a part of the channels.
+            # Each kernel of a factorized reduction produces part of the channels.
             last = first + weight.shape[-1]
             arrays[weight.name] = _array(weight) * scale[first:last]
             first = last
@@ -82,7 +82,7 @@ class FusedCell(UnscopedVariables, Cell):
         return self._program.run(inputs if isinstance(inputs, list | tuple) else [inputs])
 
     def assign(self, cell: Cell) -> None:
-        """Takes over the weights of a `Cell` of the same arguments, computed in float64."""
+        """Sets the weights from a `Cell` with the same arguments, folded in float64."""
         for (name, index), weights in self._program.weights.items():
             arrays = fold(cell.operations[name].steps[index])
             for key, weight in weights.items():
@@ -127,7 +127,7 @@ def _constants_are_faster() -> bool:
 
 
 def _with_constants(model: FusedModel) -> Callable[[Iterable[Any]], Tensor]:
-    """The model's `predict_function` with constants in place of small variables."""
+    """The model's `predict_function` with constants instead of small variables."""
     import tensorflow as tf
 
     def constant_or_variable(variable: keras.Variable) -> np.ndarray | Tensor:
@@ -150,7 +150,7 @@ def _with_constants(model: FusedModel) -> Callable[[Iterable[Any]], Tensor]:
 
 
 class _Program:
-    """What a `FusedCell` does, as a list of functions of values.
+    """The computation of a `FusedCell` as a list of functions of values.
 
     Values are numbered: 0 is the current state, 1 the previous one, the others are results.
 
@@ -162,7 +162,7 @@ class _Program:
     def __init__(self, cell: FusedCell, stages: dict[str, Stage]) -> None:
         self.cell = cell
         self.stages = stages
-        # Of values, by what computes them and from which.
+        # Values by their function and its inputs.
         self.numbers: dict[tuple[Hashable, tuple[int, ...]], int] = {}
         self.functions: list[tuple[Callable[..., Tensor], tuple[int, ...]]] = []
         self.weights: dict[tuple[str, int], dict[str, keras.Variable]] = {}
@@ -171,7 +171,7 @@ class _Program:
         self.output = walk(cell.spec, (current, previous), self._edge, self._combine, self._concat)
 
     def run(self, inputs: Sequence[Tensor]) -> Tensor:
-        """The output for a list of the current and perhaps the previous state."""
+        """The output for a list of the current and, optionally, the previous state."""
         values = [inputs[0], inputs[-1]]
         for function, numbers in self.functions:
             values.append(function(*(values[number] for number in numbers)))
@@ -260,7 +260,7 @@ class _Program:
         return self._value("relu", _maximum_with_zero if is_sum else ops.relu, value)
 
     def _value(self, key: Hashable, function: Callable[..., Tensor], *numbers: int) -> int:
-        """The number of the result of a function, computed once for each key and values."""
+        """The number of a function's result, computed once per key and values."""
         computed = key, numbers
         if computed not in self.numbers:
             self.numbers[computed] = 2 + len(self.functions)

@@ -1,4 +1,4 @@
-"""The network of a model for inference: batch normalization folded, nothing computed twice."""
+"""Fuses a model for inference: batch normalization folded, nothing computed twice."""
 
 from functools import cache
 from typing import Any
@@ -16,11 +16,11 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 def fuse(model: keras.Model, precision: str = "float32") -> keras.Model:
-    """A model for inference with the results of `model`, faster.
+    """Returns a faster model for inference with the same outputs as `model`.
 
-    Batch normalization is folded into convolutions and biases, what several operations of a cell
-    share is computed once, and what only training needs is left out: drop path, dropout, auxiliary
-    head. The weights are computed in float64; those of `model` stay as they are.
+    Batch normalization is folded into convolutions and biases, work that several operations of a
+    cell share is computed once, and what only training needs is left out: drop path, dropout,
+    auxiliary head. The weights are computed in float64; those of `model` stay as they are.
 
     Args:
         model: `keras.Model`, a NASNet of this package, any genotype and input size; or a model

@@ -156,7 +156,7 @@ def _top(x: Tensor, classes: int, activation: Activation, dropout_rate: float) -
         # Under PyTorch Keras draws from the layer's own generator, whose state is saved with the
         # model, only if there is a noise shape.
         x = layers.Dropout(dropout_rate, (None, None), name="dropout")(x)
-    # In float32 under mixed precision too: a softmax in half precision loses the tail.
+    # In float32 also in mixed precision: a half-precision softmax loses the tail.
     return layers.Dense(classes, activation=activation, dtype="float32", name=CLASSIFIER)(x)
 
 
@@ -213,7 +213,7 @@ def _wanted(input_shape: Any) -> str:
 
 
 def reset_classifier(model: keras.Model, classes: int) -> keras.Model:
-    """The same network with a new classifier, as for training on other classes.
+    """The same network with a new classifier, for training on other classes.
 
     All other layers are the model's own, with their weights. An auxiliary head also gets a new
     classifier and keeps its other weights.
@@ -247,7 +247,7 @@ def reset_classifier(model: keras.Model, classes: int) -> keras.Model:
 def unfreeze(
     model: keras.Model, from_layer: str | None = None, *, normalization: bool = False
 ) -> None:
-    """Makes a network trainable from one of its layers on, and freezes all before it.
+    """Makes a network trainable from a given layer on, and freezes everything before it.
 
     For fine-tuning: train a new classifier with the network frozen first (`model.trainable =
     False`), then train from a cell on, compiled again with a small learning rate.

@@ -1,4 +1,4 @@
-"""Batch normalization with the backend's own kernel where that is faster."""
+"""Batch normalization with the backend's own kernel if that is faster."""
 
 import keras
 
@@ -10,10 +10,10 @@ register = keras.saving.register_keras_serializable("keras_nasnet")
 
 @register
 class BatchNormalization(UnscopedVariables, keras.layers.BatchNormalization):
-    """`keras.layers.BatchNormalization` over channels last, under TensorFlow one operation.
+    """`keras.layers.BatchNormalization` for channels last, one operation on TensorFlow.
 
     Keras writes it out in seven operations and more in training; TensorFlow's fused kernel is one,
-    faster to trace and with fewer passes over memory. Batches split over devices, and the other
+    faster to trace and with fewer passes over memory. Batches split across devices, and the other
     backends, whose compilers fuse, are left to Keras.
     """
 
@@ -36,7 +36,7 @@ class BatchNormalization(UnscopedVariables, keras.layers.BatchNormalization):
         )
         if trains:
             count = tf.cast(tf.size(inputs) // inputs.shape[-1], self.variable_dtype)
-            # The kernel's variance is the unbiased one, Keras's is not.
+            # The kernel's variance is unbiased, Keras's is not.
             variance = outputs.batch_variance * (tf.maximum(count - 1, 1) / count)
             self._move(self.moving_mean, outputs.batch_mean)
             self._move(self.moving_variance, variance)

@@ -66,7 +66,7 @@ class Operation(Unit):
         self._freeze_parts()
 
     def layer(self, index: int, step: operation.Step) -> layers.Layer:
-        """The layer of one of the operation's steps."""
+        """The layer for one of the operation's steps."""
         if isinstance(step, operation.PoolStep):
             return Pool(
                 **asdict(step),
@@ -88,7 +88,7 @@ class Operation(Unit):
         if isinstance(step, operation.ConvolutionStep):
             kind = "separable" if step.separable else "convolution"
             settings = asdict(step)
-            filters = step.output_channels(self.filters, self.filters)  # whatever comes in
+            filters = step.output_channels(self.filters, self.filters)  # for any input
             del settings["divisor"]
             return ConvolutionUnit(
                 filters, **settings, name=f"{kind}_{index}", **self.batch_norm_settings

@@ -53,7 +53,7 @@ class Pool(layers.Layer):
         if self.pool_padding in zeros:
             return self._pool(self._pad_zeros(inputs), "valid")
         if self.kind == "average" and keras.config.backend() == "torch":
-            # Keras's "same" there repeats the pixels of the border: divide by how many are real.
+            # Keras's "same" there repeats border pixels: divide by the number of real ones.
             real = self._pad_zeros(ops.ones_like(inputs[:1, :, :, :1]))
             return self._pool(self._pad_zeros(inputs), "valid") / self._pool(real, "valid")
         return self._pool(inputs, "same")
@@ -66,7 +66,7 @@ class Pool(layers.Layer):
         )
 
     def _pad_zeros(self, inputs: Tensor) -> Tensor:
-        """What "same" pads for a stride of 2: one less on top and left of an even size."""
+        """The "same" padding for a stride of 2: one less on top and left for an even size."""
         _, height, width, _ = ops.shape(inputs)
         border = self.pool_size // 2
         padded = ops.pad(inputs, ((0, 0), (border, border), (border, border), (0, 0)))

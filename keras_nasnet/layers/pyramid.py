@@ -24,7 +24,7 @@ def feature_pyramid(model: keras.Model) -> dict[str, keras.KerasTensor]:
         with `model`.
 
     Raises:
-        ValueError: if the cells of this package are not layers of the model.
+        ValueError: if the model's layers do not include cells of this package.
     """
     states = [
         layer
@@ -42,7 +42,7 @@ def feature_pyramid(model: keras.Model) -> dict[str, keras.KerasTensor]:
         last[f"P{level}"] = layer
     return {
         name: layer.output
-        if layer.name == STEM  # as timm's nasnetalarge has it
+        if layer.name == STEM  # as in timm's nasnetalarge
         else layers.Activation("relu", dtype=layer.dtype_policy, name=name)(layer.output)
         for name, layer in last.items()
     }

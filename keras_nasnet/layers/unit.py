@@ -63,8 +63,8 @@ class Unit(Composite, UnscopedVariables):
     def _build_batch_normalization(self, channels: int, filters: int) -> None:
         """Its moving variance starts at what `FanOut`'s kernels make of inputs of mean square 1.
 
-        From ones, activations of an untrained network would grow from cell to cell, to infinity
-        in half precision. Training steps do not read it.
+        If it started at 1, the activations of an untrained network would grow from cell to cell,
+        to infinity in half precision. Training steps do not use it.
         """
         self.batch_normalization.moving_variance_initializer = keras.initializers.Constant(
             FanOut.SCALE * channels / filters
@@ -88,7 +88,7 @@ class ConvolutionUnit(Unit):
         filters: int, output channels.
         kernel_size: int or pair of int.
         strides: int or pair of int, both the same in a separable convolution. Default 1.
-        dilation_rate: int, default 1. With strides, one has to be a multiple of the other.
+        dilation_rate: int, default 1. With strides, one must be a multiple of the other.
         separable: bool, whether the convolution is depthwise-separable, with neither ReLU nor
             batch normalization between its two parts. Default False.
         relu: bool, whether the ReLU comes first. Default True.
@@ -171,7 +171,7 @@ class ConvolutionUnit(Unit):
 class FactorizedReduction(Unit):
     """Halves height and width without losing pixels to the stride.
 
-    ReLU; one 1x1 convolution of the even pixels and one of the odd, each to half the filters;
+    ReLU; one 1x1 convolution on the even pixels and one on the odd, each to half the filters;
     concatenation; batch normalization. Past the last row and column the odd pixels are zero
     (slim's `factorized_reduction`: pad right and bottom, then crop left and top).
 

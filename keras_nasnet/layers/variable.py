@@ -17,7 +17,7 @@ _skipped = ContextVar("initialization_skipped", default=False)
 
 @contextmanager
 def skip_initialization() -> Iterator[None]:
-    """Kernels built in this context start as zeros: random numbers for 85 million weights take
+    """Kernels built in this context start at zero: random numbers for 85 million weights take
     seconds, and are wasted when a weight file is loaded next.
     """
     token = _skipped.set(True)
@@ -30,7 +30,7 @@ def skip_initialization() -> Iterator[None]:
 class UnscopedVariables(keras.layers.Layer):
     """A layer whose variables TensorFlow names `kernel`, not `cell_07/.../kernel`.
 
-    TensorFlow compiles the operation that makes a variable anew for each name: 1 ms for each of
+    TensorFlow recompiles the operation that creates a variable for each name: 1 ms for each of
     NASNetLarge's 1546. Keras's own `Variable.path` stays complete.
     """
 
@@ -47,7 +47,7 @@ class UnscopedVariables(keras.layers.Layer):
 class FanOut(keras.initializers.Initializer):
     """Uniform with variance `2 / fan_out`, as in slim's nasnet.py.
 
-    Drawn by NumPy: for hundreds of small kernels that is faster than a backend's random numbers,
+    Drawn by NumPy, which for hundreds of small kernels is faster than a backend's generator;
     and every backend starts from the same kernels.
 
     Args:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from keras_nasnet.search.tuner import NASNetTuner
 
 TRIALS, BEST, FINALISTS = "trials.csv", "best.json", "finalists.csv"
-ERROR = "error.txt"  # in the folder of a trial that failed
-REPORTING = 0.03  # the greatest share of a search's time that goes into its report
+ERROR = "error.txt"  # in a failed trial's folder
+REPORTING = 0.03  # largest share of a search's time spent on its report
 
 
 class SearchRecord:

@@ -1,4 +1,4 @@
-"""The search for cells as a tuner of keras-tuner."""
+"""Cell search as a keras-tuner tuner."""
 
 from contextlib import closing, nullcontext
 from dataclasses import replace
@@ -44,7 +44,7 @@ class NASNetTuner(WholeTuner):
 
     Each trial trains a child, a small network of the cells to be tried, by a recipe in a process of
     its own; its run folder is the trial's. `trials.csv` lists all trials that have ended,
-    `best.json` is the genotype of the best, `report.html` shows the search, and the folder of a
+    `best.json` is the genotype of the best, `report.html` is the report, and the folder of a
     trial that failed has an `error.txt`. To continue a search that was stopped or killed, make the
     same tuner and call `search` again: it goes on in the middle of the child. The folder is locked
     during the search, see `keras_nasnet.lock.locked`.
@@ -120,7 +120,7 @@ class NASNetTuner(WholeTuner):
         self.save()  # without this file keras-tuner does not continue a search
 
     def child_config(self, genotype: Genotype) -> NASNetConfig:
-        """The network that a genotype is tried in."""
+        """The network used to try a genotype."""
         return network_of(
             genotype,
             "cifar",
@@ -219,7 +219,7 @@ class NASNetTuner(WholeTuner):
             epochs: int >= 1, five times those of a trial by default.
 
         Returns:
-            Genotypes, the best first.
+            Genotypes, best first.
 
         Raises:
             ValueError: if a number is below 1, or no trial has succeeded.
@@ -263,7 +263,7 @@ class NASNetTuner(WholeTuner):
         return [self.genotype(trial) for trial in self.oracle.get_best_trials(num_trials)]
 
     def load_model(self, trial: Trial) -> keras.Model:
-        """The trained child of a trial, at its best epoch."""
+        """The trained child of a trial, from its best epoch."""
         return keras.saving.load_model(Path(self.get_trial_dir(trial.trial_id)) / MODEL)
 
     def results_summary(self, num_trials: int = 10) -> None:

@@ -55,8 +55,8 @@ def test_links_elsewhere_are_followed(tmp_path):
         ("kitten", "cat", "{data}/kitten is a link to {data}/cat, back into the data"),
         ("cat/more", "../dog", "{data}/cat/more is a link to {data}/dog, back"),
         ("cat/more", ".", "{data}/cat/more is a link to {data}/cat, back"),
-        ("cat/loop", "loop", "{data}/cat/loop is a link to loop, which cannot be found"),
-        ("mouse", "nowhere", "{data}/mouse is a link to nowhere, which cannot be found"),
+        ("cat/loop", "loop", "{data}/cat/loop is a link to loop, which does not exist"),
+        ("mouse", "nowhere", "{data}/mouse is a link to nowhere, which does not exist"),
         ("mouse", "../store", "{data}/mouse/again and {data}/mouse are the same folder, {top}/st"),
         ("train", ".", "{data}/train is a link to {data}, back into the data"),
         ("test", "train", "{data}/test is a link to {data}/train, back into the data"),
@@ -115,9 +115,9 @@ def test_duplicates_are_counted_with_an_example(tmp_path):
     (train / "dog" / "gone.jpg").symlink_to("nowhere")
     training, validation = open_data(str(tmp_path))
     assert find_duplicates(training, validation) == [
-        f"2 of 10 validation images are training images too, such as {test}/cat/a.jpg "
+        f"2 of 10 validation images are also training images, such as {test}/cat/a.jpg "
         f"and {train}/cat/0.jpg",
-        f"1 images are in another class too, such as {train}/dog/c.jpg and {train}/cat/1.jpg",
+        f"1 images are also in another class too, such as {train}/dog/c.jpg and {train}/cat/1.jpg",
         f"1 images are copies of others, such as {train}/dog/d.jpg and {train}/dog/2.jpg",
     ]
     assert find_duplicates(*open_data("digits")) == []

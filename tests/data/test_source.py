@@ -212,18 +212,18 @@ def test_an_image_of_too_many_pixels_is_not_decoded(tmp_path):
     path.write_bytes(png(13_000, 13_000, 8, 0))
     message, peak = peak_bytes(path)
     assert message == (
-        f"{path}: 13,000 x 13,000 are 169,000,000 pixels, allowed are 67,108,864; make the image "
+        f"{path}: 13,000 x 13,000 is 169,000,000 pixels, allowed are 67,108,864; make the image "
         "smaller, or pass max_pixels to load_image"
     )
     assert peak < 20e6
 
 
 def test_the_limit_on_pixels_is_an_argument(monkeypatch):
-    with pytest.raises(UnreadableImageError, match="12 x 8 are 96 pixels, allowed are 95"):
+    with pytest.raises(UnreadableImageError, match="12 x 8 is 96 pixels, allowed are 95"):
         load_image(encoded(), max_pixels=95)
     assert load_image(encoded(), max_pixels=96).shape == (8, 12, 3)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
-    message = r"\(96 pixels\) exceeds limit of 80 pixels, Pillow's own; make the image smaller"
+    message = r"\(96 pixels\) exceeds limit of 80 pixels \(Pillow's limit\); make the image smaller"
     with pytest.raises(UnreadableImageError, match=message):
         load_image(encoded(), max_pixels=1000)
 
@@ -317,7 +317,7 @@ def test_folders(tmp_path, validation):
 
 
 def test_data_that_cannot_be_used_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="is no folder; allowed are digits"):
+    with pytest.raises(ValueError, match="is not a folder; allowed are digits"):
         open_data(str(tmp_path / "absent"))
     with pytest.raises(ValueError, match="two or more classes, got 0"):
         open_data(str(tmp_path))
@@ -409,7 +409,7 @@ def test_images_are_brought_to_mean_0_and_deviation_1():
 
 def test_augmentation_that_batches_cannot_have_is_refused():
     source, _ = open_data("digits")
-    with pytest.raises(ValueError, match="wanted a seed with it, got seed=None"):
+    with pytest.raises(ValueError, match="needs a seed, got seed=None"):
         Batches(source, (8, 8), augmentation=("flip",))
     with pytest.raises(ValueError, match="wanted one_hot=True to mix labels by cutmix, mixup"):
         Batches(source, (8, 8), seed=0, augmentation=("flip", "mixup", "cutmix"))

@@ -49,7 +49,7 @@ def test_what_is_not_in_the_space_is_said():
         SearchSpace().encode(NASNET_A)
     with pytest.raises(ValueError, match="normal cell: wanted 4 blocks, got 5"):
         SearchSpace(4).encode(NASNET_A)
-    with pytest.raises(ValueError, match="operations: wanted one or more different of identity"):
+    with pytest.raises(ValueError, match="operations: wanted one or more unique names from id"):
         SearchSpace(operations=["identity", "identity"])
     with pytest.raises(ValueError, match="got conv_9x9"):
         SearchSpace(operations=["conv_9x9"])

@@ -174,7 +174,7 @@ def test_images_that_children_leave_out_are_told_once_when_a_search_begins(tmp_p
     assert trial.status == "COMPLETED"
     assert [message.count("3.jpg: not an image") for message in caplog.messages].count(1) == 1
     assert "3.jpg: not an image" not in capfd.readouterr().err
-    assert "validation images are training images too" in caplog.messages[0]
+    assert "validation images are also training images" in caplog.messages[0]
 
 
 def failing(folder, **options):
