@@ -117,7 +117,7 @@ def test_duplicates_are_counted_with_an_example(tmp_path):
     assert find_duplicates(training, validation) == [
         f"2 of 10 validation images are also training images, such as {test}/cat/a.jpg "
         f"and {train}/cat/0.jpg",
-        f"1 images are also in another class too, such as {train}/dog/c.jpg and {train}/cat/1.jpg",
+        f"1 images are also in another class, such as {train}/dog/c.jpg and {train}/cat/1.jpg",
         f"1 images are copies of others, such as {train}/dog/d.jpg and {train}/dog/2.jpg",
     ]
     assert find_duplicates(*open_data("digits")) == []
