@@ -17,6 +17,7 @@ from keras_nasnet.cells.config import NASNetConfig
 from keras_nasnet.cells.genotype import MAX_JSON, Genotype
 from keras_nasnet.check import cut, read_json, shown, within
 from keras_nasnet.lock import HOLDER, LOCK
+from keras_nasnet.onednn import use_onednn
 from keras_nasnet.training.recipes import Recipe, recipe
 from keras_nasnet.weights.manifest import PUBLISHED
 
@@ -191,6 +192,7 @@ def _has_files(folder: Path) -> bool:
 def choose_backend() -> None:
     """Picks an installed backend if the user has not set one, and silences its logs."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    use_onednn()
     if "KERAS_BACKEND" in os.environ:
         return
     for backend in BACKENDS:

@@ -3,6 +3,7 @@
 import keras
 
 from keras_nasnet.layers.variable import UnscopedVariables
+from keras_nasnet.onednn import fuses_normalization
 from keras_nasnet.tensor import Tensor
 
 register = keras.saving.register_keras_serializable("keras_nasnet")
@@ -25,6 +26,11 @@ class BatchNormalization(UnscopedVariables, keras.layers.BatchNormalization):
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
 
+        if not (trains or fuses_normalization()):
+            scale = self.gamma * tf.math.rsqrt(self.moving_variance + self.epsilon)
+            offset = self.beta - self.moving_mean * scale
+            scale, offset = (tf.cast(x, inputs.dtype) for x in (scale, offset))
+            return tf.nn.bias_add(inputs * scale, offset)
         outputs = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=self.gamma,

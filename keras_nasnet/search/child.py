@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_nasnet.lock import locked
+from keras_nasnet.onednn import use_onednn
 from keras_nasnet.optional import import_optional
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def die_with(parent: int) -> None:
 
 def _begin(parent: int) -> None:
     die_with(parent)
+    use_onednn()
     # Children do not repeat what `inspect_data` has logged.
     logging.getLogger("keras_nasnet.data.source").setLevel(logging.ERROR)
 

@@ -10,7 +10,14 @@ from support.networks import images, randomize, relative_difference, weights_of
 
 from keras_nasnet.cells.genotype import Block, CellSpec, Edge, loose_ends
 from keras_nasnet.cells.operation import OPERATIONS
-from keras_nasnet.layers import Cell, ConvolutionUnit, FactorizedReduction, Operation, Pool
+from keras_nasnet.layers import (
+    Cell,
+    ConvolutionUnit,
+    FactorizedReduction,
+    Operation,
+    Pool,
+    normalization,
+)
 from keras_nasnet.layers.convolution import convolve_depthwise
 from keras_nasnet.layers.normalization import BatchNormalization
 
@@ -250,3 +257,20 @@ def test_batch_normalization_trains_as_that_of_keras(shape):
         )
     for one, other in zip(weights_of(ours), weights_of(theirs), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("fuses", [False, True])
+def test_batch_normalization_infers_as_that_of_keras(fuses, dtype, monkeypatch):
+    """On CPUs with AVX-512 and without."""
+    monkeypatch.setattr(normalization, "fuses_normalization", lambda: fuses)
+    ours, theirs = (
+        kind(epsilon=1e-3, dtype=dtype)
+        for kind in (BatchNormalization, keras.layers.BatchNormalization)
+    )
+    for layer in (ours, theirs):
+        layer.build((None, 5, 4, 6))
+        randomize(layer)
+    x = keras.ops.cast(images(3, 5, 4, 6), ours.compute_dtype)
+    one, other = (keras.ops.cast(layer(x, training=False), "float32") for layer in (ours, theirs))
+    assert relative_difference(one, other) <= (1e-6 if dtype == "float32" else 2e-2)
