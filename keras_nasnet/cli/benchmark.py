@@ -87,6 +87,7 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2))
     else:
         console.print(table_of(rows))
+        console.print(fastest_of(rows), soft_wrap=True)
     return 1 if any("failure" in row for row in rows) else 0
 
 
@@ -137,6 +138,20 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
         text = row["failure"] if "failure" in row else next(remaining)
         table.add_row(row["runtime"], row["precision"], Text(text))
     return table
+
+
+def fastest_of(rows: list[dict[str, Any]]) -> str:
+    """One line that names the fastest runtime for each batch size; empty if none ran."""
+    best: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        if "failure" not in row:
+            batch = row["batch"]
+            best[batch] = max(best.get(batch, row), row, key=lambda row: row["images_per_s"])
+    named = (
+        "{runtime} {precision} for batch {batch} ({images_per_s:.1f} images/s)".format(**row)
+        for _, row in sorted(best.items())
+    )
+    return f"fastest here: {', '.join(named)}" if best else ""
 
 
 def _format(row: dict[str, Any], key: str) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 from support.networks import one_block, randomize
 
 from keras_nasnet import cli
-from keras_nasnet.cli.benchmark import table_of
+from keras_nasnet.cli.benchmark import fastest_of, table_of
 from keras_nasnet.inference import benchmark
 from keras_nasnet.inference.benchmark import KERAS, Route
 from keras_nasnet.inference.classifier import Classifier
@@ -43,6 +43,20 @@ def test_a_row_for_each_runtime_precision_and_batch(capsys, tmp_path):
     printed = capsys.readouterr().out
     assert printed.count("onnx") == 2, "a line for each batch size"
     assert f"{rows[0]['images_per_s']:.1f}" in printed
+
+
+def test_the_fastest_is_named_for_each_batch_size():
+    numbers = [("keras", 1, 20.0), ("fused", 1, 40.0), ("keras", 16, 90.0), ("fused", 16, 80.5)]
+    rows = [
+        {"runtime": runtime, "precision": "float32", "batch": batch, "images_per_s": images}
+        for runtime, batch, images in numbers
+    ]
+    failed = [{"runtime": "onnx", "precision": "float32", "failure": "no memory"}]
+    assert fastest_of(rows + failed) == (
+        "fastest here: fused float32 for batch 1 (40.0 images/s), "
+        "keras float32 for batch 16 (90.0 images/s)"
+    )
+    assert fastest_of(failed) == ""
 
 
 def test_what_cannot_be_run_is_a_row_with_the_reason():
