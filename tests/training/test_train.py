@@ -49,25 +49,34 @@ def interrupt_at(monkeypatch):
     return arm
 
 
+EVERYTHING = job(ema_momentum=0.9, dropout_rate=0.2, augmentation=("flip", "cutout"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Weights and log of a run that was not stopped, with everything random and averaged."""
+    folder = tmp_path_factory.mktemp("whole")
+    return weights_of(run_of(EVERYTHING, folder)), rows(folder)
+
+
 @every_backend
 @pytest.mark.parametrize("step", [2, 5])
-def test_a_stopped_run_goes_on_as_if_it_had_not(tmp_path, interrupt_at, step):
-    """Stopped in the middle of an epoch, the first or last, everything random and averaged."""
-    everything = job(ema_momentum=0.9, dropout_rate=0.2, augmentation=("flip", "cutout"))
-    whole = run_of(everything, tmp_path / "whole")
+def test_a_stopped_run_goes_on_as_if_it_had_not(tmp_path, interrupt_at, whole, step):
+    """Stopped in the middle of an epoch, the first or last."""
+    weights, log = whole
     interrupt_at(step)
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(StoppedError, match=rf"SIGINT at step {step} of 6; .* --resume .*broken"):
-        run_of(everything, tmp_path / "broken")
+        run_of(EVERYTHING, tmp_path / "broken")
     assert (tmp_path / "broken" / LOG).exists() == (step > 3), "a row an epoch"
     resumed = run_of(Job.of_run(tmp_path / "broken"), tmp_path / "broken", resume=True)
     assert signal.getsignal(signal.SIGINT) is handler
     if keras.config.backend() == "jax":  # which does not sum in the same order each time
-        for one, other in zip(weights_of(whole), weights_of(resumed), strict=True):
+        for one, other in zip(weights, weights_of(resumed), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
         return
-    assert_same_weights(resumed, weights_of(whole))
-    assert rows(tmp_path / "broken") == rows(tmp_path / "whole")
+    assert_same_weights(resumed, weights)
+    assert rows(tmp_path / "broken") == log
 
 
 @every_backend
