@@ -19,11 +19,12 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 # Without bytecode the import of TensorFlow takes twice as long, in each of the tests' processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test lint package lock clean
+.PHONY: help demo test thorough lint package lock clean
 
 help:
 	@echo "make demo     searches for a cell on handwritten digits, trains it larger, uses it"
 	@echo "make test     runs the tests; BACKEND=jax or BACKEND=torch for those backends"
+	@echo "make thorough kills runs, searches and downloads, damages weight files: an hour"
 	@echo "make lint     format, lint, types, floors"
 	@echo "make package  builds sdist and wheel and imports the wheel in an empty environment"
 
@@ -37,6 +38,12 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/pytest --numprocesses auto --dist worksteal $(TESTS)
+
+thorough: $(VENV)/installed
+	$(BIN)/python benchmarks/weight_files.py --mutations 1000 --kills 100
+	$(BIN)/python benchmarks/weight_files.py --fuzz 5000 --processes 2
+	$(BIN)/python benchmarks/kills.py --kills 50
+	$(BIN)/python benchmarks/kills.py --search --kills 200
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .

@@ -123,7 +123,7 @@ def test_what_a_run_leaves(tmp_path):
     rates = [float(row["learning_rate"]) for row in logged]
     expected = 0.025 * 8 / 32 * (1 + np.cos(np.pi * np.arange(2, 18, 3) / 18)) / 2
     np.testing.assert_allclose(rates, expected, rtol=1e-4)
-    assert any("a step: about" in line for line in said)
+    assert any("per step: about" in line for line in said)
     best = keras.saving.load_model(tmp_path / "run" / MODEL)
     assert best.output_shape == (None, 2)
     assert not list((tmp_path / "run").glob(".*")), "nothing half written"
