@@ -1,50 +1,19 @@
-"""The command line as a user meets it: what is printed, what is written, exit codes."""
+"""Mistakes in arguments, settings and folders: one line each, without a traceback."""
 
 import argparse
-import csv
 import json
 import re
 import time
 
-import keras
 import pytest
-from PIL import Image
 from support.command import run
-from support.networks import ONE_BLOCK, one_block, random_genotype
-from support.pictures import encoded, write_folder
+from support.networks import one_block
+from support.pictures import encoded
 
 from keras_nasnet.cells.catalog import NASNET_A
 from keras_nasnet.cli.arguments import run_folder
 from keras_nasnet.data import source
 from keras_nasnet.lock import HOLDER, LOCK
-from keras_nasnet.search import NASNetTuner
-
-
-def test_info_of_a_model(capsys):
-    status, out, _ = run(capsys, "info", "NASNetLarge")
-    assert status == 0
-    assert "NASNet-A (6 @ 4032) on 331 x 331" in out
-    assert "88,949,818" in out
-    assert "23,783,414,658" in out
-    status, out, _ = run(capsys, "info", "NASNetMobile", "--input-size", "97x65")
-    assert "3 x 2 x 1056" in out
-
-
-def test_info_of_a_genotype(capsys, tmp_path):
-    path = tmp_path / "found.json"
-    path.write_text(random_genotype(1).to_json())
-    status, out, _ = run(capsys, "info", path, "--stem", "cifar", "--num-cells", "2")
-    assert status == 0
-    assert "random 1 (2 @" in out
-
-
-def test_help_teaches(capsys):
-    commands = ["info", "plot", "train", "recipes", "predict", "embed", "search", "list", "convert"]
-    for arguments in ([], *([name] for name in commands)):
-        status, out, _ = run(capsys, *arguments, "--help")
-        assert status == 0
-        assert "example:" in out or not arguments
-
 
 SEARCH = ["search", "--data", "digits", "--out", "{tmp}/run"]
 TRAIN = ["train", "--data", "digits", "--out", "{tmp}/run"]
@@ -252,143 +221,3 @@ def test_what_a_killed_process_left_is_a_new_folder(tmp_path, hold):
     (tmp_path / "run" / "config.json").touch()
     with pytest.raises(ValueError, match="already exists"):
         run_folder(parser, ())
-
-
-def test_recipes_are_shown_with_their_sources(capsys):
-    status, out, _ = run(capsys, "recipes")
-    assert status == 0
-    assert "large" in out
-    status, out, _ = run(capsys, "recipes", "cifar10", "--set", "drop_path_rate=0.2", "momentum=0")
-    assert re.search(r"drop_path_rate +│ 0.2 +│ --set", out)
-    assert re.search(r"l2 +│ 0.0005 +│ slim", out)
-
-
-def test_a_bad_genotype_is_named_with_its_file(capsys, tmp_path):
-    path = tmp_path / "bad.json"
-    path.write_text(NASNET_A.to_json().replace("separable_7x7", "separable_9x9", 1))
-    status, _, err = run(capsys, "info", path)
-    assert status == 2
-    assert "bad.json: reduction cell: block 0, right edge: unknown operation" in err
-
-
-def test_train_and_predict(capsys, caplog, tmp_path):
-    """A folder with broken images, trained on for two epochs and classified."""
-    data, out = tmp_path / "data", tmp_path / "run"
-    (tmp_path / "one_block.json").write_text(ONE_BLOCK.to_json())
-    network = ["--model", tmp_path / "one_block.json", "--stem", "cifar", "--num-cells", "1"]
-    network += ["--penultimate-filters", "32"]
-    write_folder(data / "train", ["cat", "dog"])
-    write_folder(data / "test", ["cat", "dog"], 2)
-    broken = [data / "test" / "cat" / "1.jpg", data / "train" / "dog" / "0.jpg"]
-    for path in broken:
-        path.write_bytes(path.name.encode() + str(path).encode())
-    (data / "train" / "dog" / "._1.jpg").write_bytes(b"of macOS")
-    arguments = ["train", "--data", data, *network, "--input-size", "32x40", "--out", out]
-    arguments += ["--set", "epochs=2", "batch_size=4", "whiten=true"]
-    status, printed, err = run(capsys, *arguments, "--strict")
-    assert status == 1
-    reasons = [f"{path}: not an image in a known format" for path in broken]
-    assert [line for line in err.splitlines() if "not an image" in line] == [
-        f"keras-nasnet: {reason}" for reason in reasons
-    ]
-    assert err.endswith("--strict: 2 images cannot be read; nothing was trained\n")
-    assert not out.exists()
-    assert not caplog.messages
-
-    status, printed, err = run(capsys, *arguments)
-    assert status == 0, "images were left out"
-    assert err.splitlines()[-2:] == [f"skipped: {reason}" for reason in reasons]
-    assert not [message for message in caplog.messages if "not an image" in message]
-    assert "3 of 4 validation images are also training images" in err
-    assert re.search(r"learning rate +│ 0.003125 at first, cosine", printed)
-
-    config = json.loads((out / "config.json").read_text())
-    assert config["class_names"] == ["cat", "dog"]
-    assert config["size"] == [32, 40]
-    with (out / "log.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["epoch"] for row in rows] == ["0", "1"]
-    assert {"loss", "accuracy", "val_loss", "val_accuracy"} < set(rows[0])
-    with Image.open(out / "curves.png") as picture:
-        assert picture.width > 500
-    assert sorted(path.name for path in out.iterdir()) == [
-        "checkpoint.npz",
-        "config.json",
-        "curves.png",
-        "log.csv",
-        "model.keras",
-        "tensorboard",
-    ]
-    status, printed, err = run(capsys, "train", "--resume", out)
-    assert "resuming from step" in printed, "of a run that has ended, nothing is left to do"
-    assert "training images too" not in err, "it was told when the run began"
-
-    good = tmp_path / "grey.png"
-    good.write_bytes(encoded("L").read())
-    status, printed, err = run(capsys, "predict", out, good, broken[1], "--top", "1")
-    assert status == 1
-    assert printed.count("cat") + printed.count("dog") == 1
-    assert err.count("0.jpg") == 1
-    assert run(capsys, "predict", out / "model.keras", good)[0] == 0
-
-
-@pytest.mark.slow
-def test_search_and_go_on(capsys, tmp_path):
-    out = tmp_path / "run"
-    arguments = ["search", "--data", "digits", "--blocks", "1", "--num-cells", "1"]
-    arguments += ["--filters", "2", "--searcher", "random", "--trials", "1", "--out", out]
-    arguments += ["--set", "epochs=1", "batch_size=256"]
-    assert run(capsys, *arguments)[0] == 0
-    status, printed, _ = run(capsys, "search", "--resume", out, "--trials", "2")
-    assert status == 0
-    assert re.findall(r"^ +(\d) +0\.\d{4}", printed, re.MULTILINE) == ["1"]
-    assert (out / "report.html").is_file()
-    status, _, err = run(capsys, "search", "--resume", out, "--filters", "4")
-    assert status == 2
-    assert "leave out --filters" in err
-    assert run(capsys, "info", out / "best.json", "--stem", "cifar")[0] == 0
-
-
-@pytest.mark.slow
-def test_a_search_of_which_all_trials_fail(capsys, tmp_path, monkeypatch):
-    """Of too great a learning rate; the next ones are spared it."""
-    out = tmp_path / "run"
-    arguments = ["search", "--data", "digits", "--blocks", "1", "--num-cells", "1"]
-    arguments += ["--filters", "2", "--searcher", "random", "--trials", "2", "--out", out]
-    arguments += ["--finalists", "1"]
-    arguments += ["--set", "epochs=1", "batch_size=256", "learning_rate=1e30", "clip_norm=1e30"]
-    status, printed, err = run(capsys, *arguments)
-    assert status == 1
-    reason = r"FloatingPointError: the loss is \S+ at step \d+; .*"
-    for number in (0, 1):
-        assert re.search(rf"^ +{number} +failed +failed .* {reason}$", printed, re.MULTILINE)
-        text = (out / f"trial_{number}" / "error.txt").read_text()
-        assert "Traceback (most recent call last)" in text
-    assert "Traceback" not in printed + err
-    assert "best.json" not in printed
-    assert not (out / "best.json").exists()
-    file = re.escape(str(out / "trial_1" / "error.txt"))
-    told = rf"^keras-nasnet: no trial succeeded; the last one: {reason} \(traceback in {file}\)$"
-    assert re.search(told, err, re.MULTILINE)
-
-    monkeypatch.setattr(NASNetTuner, "run_trial", lambda self, trial, data: 0.5)
-    monkeypatch.setattr(NASNetTuner, "train_finalists", lambda self, data, count, epochs: None)
-    status, printed, err = run(capsys, "search", "--resume", out, "--trials", "3")
-    assert status == 0
-    assert (out / "best.json").exists()
-
-
-def test_a_search_without_a_trial(capsys, tmp_path):
-    arguments = ["search", "--data", "digits", "--out", tmp_path / "run", "--seconds", "1e-9"]
-    status, printed, err = run(capsys, *arguments)
-    assert status == 1
-    assert "no trial succeeded: the time limit passed before one ran" in err
-    assert "best.json" not in printed
-
-
-@pytest.mark.every_backend
-def test_other_models_are_no_classifiers(capsys, tmp_path):
-    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(tmp_path / "dense.keras")
-    status, _, err = run(capsys, "predict", tmp_path / "dense.keras", "a.jpg")
-    assert status == 2
-    assert "wanted a model from images to classes" in err
