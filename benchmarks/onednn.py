@@ -14,8 +14,9 @@ import subprocess
 import sys
 import time
 
+from keras_nasnet.onednn import SWITCH
+
 CHILDREN = {"small": (1, 8, 32), "default": (2, 32, 128)}  # cells, filters, batch
-SWITCH = "TF_ENABLE_ONEDNN_OPTS"
 FILTERS_RATIO = 24  # of the last cell to the first stage: two reductions, six concatenated states
 
 

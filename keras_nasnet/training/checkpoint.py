@@ -41,7 +41,6 @@ def load_checkpoint(model: keras.Model, path: Path) -> tuple[int, list[np.ndarra
     Raises:
         ValueError: if the file is damaged or from another model; the model is unchanged.
     """
-    model.optimizer.build(model.trainable_variables)
     state = _state(model)
     try:
         with np.load(path) as file:

@@ -120,7 +120,7 @@ def _train(
             say=say,
         )
         try:
-            with closing(log), stopped_by_signals(callback), _unsearched_for_garbage():
+            with closing(log), stopped_by_signals(callback), _frozen_heap():
                 _fit(model, job.recipe, batches, held_out, callback, verbose)
         except NotWrittenError as error:
             raise NotWrittenError(
@@ -175,8 +175,8 @@ def _fit(
 
 
 @contextmanager
-def _unsearched_for_garbage() -> Iterator[None]:
-    """Spares what has been made so far: tracing a step then takes a sixth less time."""
+def _frozen_heap() -> Iterator[None]:
+    """Keeps what exists so far out of garbage collection: tracing takes a sixth less time."""
     gc.freeze()
     try:
         yield
