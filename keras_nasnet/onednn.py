@@ -18,6 +18,12 @@ def use_onednn() -> None:
     os.environ.setdefault(SWITCH, "1")
 
 
+def is_onednn_used() -> bool:
+    """Whether TensorFlow uses oneDNN: as the user has chosen, else on newer CPUs."""
+    switch = os.environ.get(SWITCH)
+    return _has_avx_512() if switch is None else switch.lower() in ("1", "true")
+
+
 @cache
 def fuses_normalization() -> bool:
     """Whether TensorFlow may fuse normalization with the convolution before it in inference.
@@ -26,5 +32,9 @@ def fuses_normalization() -> bool:
     """
     if not os.environ.get(LIMIT, "ALL").upper().startswith(UNLIMITED):
         return False
+    return _has_avx_512()
+
+
+def _has_avx_512() -> bool:
     features = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", ())
     return any(feature.startswith(("AVX512", "X86_V4")) for feature in features)

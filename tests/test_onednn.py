@@ -43,3 +43,20 @@ def test_normalization_is_fused_with_avx_512_alone(found, limit, fuses, monkeypa
     if limit:
         monkeypatch.setenv(onednn.LIMIT, limit)
     assert onednn.fuses_normalization.__wrapped__() == fuses
+
+
+@pytest.mark.parametrize(
+    ("chosen", "found", "used"),
+    [
+        (None, ["X86_V3"], False),
+        (None, ["X86_V4"], True),
+        ("1", ["X86_V3"], True),
+        ("0", ["X86_V4"], False),
+    ],
+)
+def test_onednn_is_used_as_chosen_else_on_newer_cpus(chosen, found, used, monkeypatch):
+    monkeypatch.setattr(np, "show_config", lambda mode: {"SIMD Extensions": {"found": found}})
+    monkeypatch.delenv(onednn.SWITCH, raising=False)
+    if chosen:
+        monkeypatch.setenv(onednn.SWITCH, chosen)
+    assert onednn.is_onednn_used() == used

@@ -136,12 +136,12 @@ class ConvolutionUnit(Unit):
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         x = ops.relu(inputs) if self.relu else inputs
-        return self.batch_normalization.call(self._convolve(x), training=training)
+        return self.batch_normalization.call(self._convolve(x, training), training=training)
 
-    def _convolve(self, x: Tensor) -> Tensor:
+    def _convolve(self, x: Tensor, training: bool | None) -> Tensor:
         settings = (self.strides, self.dilation_rate, self.padding)
         if self.separable:
-            x = convolve_depthwise(x, self.depthwise_kernel, *settings)
+            x = convolve_depthwise(x, self.depthwise_kernel, *settings, training=training)
             return convolve(x, self.pointwise_kernel)
         return convolve(x, self.kernel, *settings)
 

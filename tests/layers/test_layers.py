@@ -16,6 +16,7 @@ from keras_nasnet.layers import (
     FactorizedReduction,
     Operation,
     Pool,
+    convolution,
     normalization,
 )
 from keras_nasnet.layers.convolution import convolve_depthwise
@@ -205,8 +206,25 @@ def test_depthwise_convolution_and_gradient_by_xla_are_the_native_ones(strides, 
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-4)
 
 
-def value_and_gradients(function, *arguments):
-    """Of the sum of a function's squares, compiled by XLA."""
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="oneDNN is TensorFlow's")
+@pytest.mark.parametrize("size", [(9, 6), (2, 3)])
+@pytest.mark.parametrize("kernel_size", [(5, 5), (7, 7), (4, 6), (1, 7)])
+def test_depthwise_convolution_and_gradient_by_columns_are_the_native_ones(
+    kernel_size, size, monkeypatch
+):
+    x, kernel = images(3, *size, 4), images(*kernel_size, 4, 1, seed=1)
+    results = []
+    for is_used in (True, False):
+        monkeypatch.setattr(convolution, "is_onednn_used", partial(bool, is_used))
+        function = partial(convolve_depthwise, training=True)
+        results.append(value_and_gradients(function, x, kernel, jit_compile=False))
+        assert convolution._has_onednn(results[-1][1]) == is_used
+    for ours, native in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, native, rtol=0, atol=1e-5 * np.abs(native).max())
+
+
+def value_and_gradients(function, *arguments, jit_compile=True):
+    """Of the sum of a function's squares, compiled by XLA unless told otherwise."""
 
     def loss(*arguments):
         return keras.ops.sum(function(*arguments) ** 2)
@@ -218,7 +236,7 @@ def value_and_gradients(function, *arguments):
         return value, *gradients
     import tensorflow as tf
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=jit_compile)
     def compiled(*arguments):
         with tf.GradientTape() as tape:
             tape.watch(arguments)
