@@ -76,7 +76,10 @@ def check_integers(least: int, most: int | None = None, /, **values: Any) -> Non
 def check_member(name: str, value: object, allowed: Iterable[str]) -> None:
     """Raises `ValueError` naming a value that is not allowed."""
     if value not in tuple(allowed):
-        raise ValueError(f"{name}: {shown(value)} is not known; allowed are {', '.join(allowed)}")
+        hint = did_you_mean(value, allowed)
+        raise ValueError(
+            f"{name}: {shown(value)} is not known; {hint}allowed are {', '.join(allowed)}"
+        )
 
 
 def check_size(size: Any, least: int, most: int) -> tuple[int, int]:

@@ -33,6 +33,21 @@ def test_importing_the_package_imports_neither_keras_nor_a_backend():
     assert not imported_by(code) & {"keras", "h5py", *BACKENDS}
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "nofile.keras", "a.jpg"],
+        ["embed", "a.jpg", "--model", "nofile.keras", "--out", "a.npy"],
+        ["export", "nofile.keras", "out"],
+        ["benchmark", "nofile.keras"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_wrong_name_is_told_before_keras_is_imported(arguments):
+    code = f"from keras_nasnet.cli import main; assert main({arguments!r}) == 2"
+    assert "keras" not in imported_by(code)
+
+
 @pytest.mark.every_backend
 def test_jax_does_not_import_tensorflow(tmp_path):
     """Building, training, saving, loading and predicting."""

@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+from keras_nasnet import __version__
 from keras_nasnet.cli import (
     benchmark,
     convert,
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         description="NASNet for Keras: inspect and train networks, classify images, export models.",
         epilog="Set the Keras backend with KERAS_BACKEND=tensorflow, jax or torch.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     modules = (info, plot, train, recipes, predict, embed, export, benchmark, search, list, convert)
     for module in modules:

@@ -9,15 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from rich.console import Console
-
 from keras_nasnet.atomic import check_place
 from keras_nasnet.cells.catalog import GENOTYPES, MODELS, network_of
 from keras_nasnet.cells.config import NASNetConfig
 from keras_nasnet.cells.genotype import MAX_JSON, Genotype
-from keras_nasnet.check import cut, read_json, shown, within
+from keras_nasnet.check import check_member, cut, did_you_mean, read_json, shown, within
 from keras_nasnet.lock import HOLDER, LOCK
 from keras_nasnet.onednn import use_onednn
+from keras_nasnet.terminal import import_keras
+from keras_nasnet.training.job import model_file
 from keras_nasnet.training.recipes import Recipe, recipe
 from keras_nasnet.weights.manifest import PUBLISHED
 
@@ -27,12 +27,11 @@ if TYPE_CHECKING:
 # What `add_subparsers` returns, which has no public name.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
+NETWORKS = (*MODELS, *GENOTYPES)
 BACKENDS = ("tensorflow", "jax", "torch")
 
 IMAGENET = "imagenet"
 IMAGENET_MODELS = " or ".join(dict.fromkeys(name for name, _ in PUBLISHED))
-
-console = Console()
 
 
 def command(
@@ -66,7 +65,7 @@ def add_network(parser: argparse.ArgumentParser, argument: Sequence[str]) -> Non
     parser.add_argument(
         *argument,
         metavar="MODEL",
-        help=f"{', '.join((*MODELS, *GENOTYPES))}, or the path of a genotype JSON file",
+        help=f"{', '.join(NETWORKS)}, or the path of a genotype JSON file",
     )
     parser.add_argument(
         "--num-cells", type=int, metavar="N", help="normal cells in each of the three stages"
@@ -97,8 +96,8 @@ def config_of(options: argparse.Namespace) -> NASNetConfig:
         return network_of(GENOTYPES[name], **settings)
     if not os.path.isfile(name):  # unlike Path's, false where the name is too long
         raise ValueError(
-            f"{cut(name)} is not a model, genotype or file; allowed are "
-            f"{', '.join((*MODELS, *GENOTYPES))} and the path of a genotype JSON file"
+            f"{cut(name)} is not a model, genotype or file; {did_you_mean(name, NETWORKS)}allowed "
+            f"are {', '.join(NETWORKS)} and the path of a genotype JSON file"
         )
     with within(name):
         genotype = Genotype.from_dict(read_json(Path(name), MAX_JSON))
@@ -121,9 +120,7 @@ def add_classifier(parser: argparse.ArgumentParser) -> None:
 
 
 def load_classifier(options: argparse.Namespace) -> "Classifier":
-    """The `Classifier` that `add_classifier`'s arguments stand for."""
-    from keras_nasnet.inference.classifier import Classifier
-
+    """The `Classifier` that `add_classifier`'s arguments stand for; imports Keras."""
     is_named = options.model in MODELS
     if not is_named and options.weights != IMAGENET:
         raise ValueError(f"--weights: {options.model} already has weights; leave it out")
@@ -133,6 +130,10 @@ def load_classifier(options: argparse.Namespace) -> "Classifier":
             f"keras-nasnet: {options.model} has random weights, its predictions are meaningless",
             file=sys.stderr,
         )
+    model_file(options.model)  # a mistake is told before Keras is imported
+    choose_backend()
+    from keras_nasnet.inference.classifier import Classifier
+
     return Classifier.load(options.model, options.input_size, weights)
 
 
@@ -190,13 +191,23 @@ def _has_files(folder: Path) -> bool:
 
 
 def choose_backend() -> None:
-    """Picks an installed backend if the user has not set one, and silences its logs."""
+    """Imports Keras with the backend that the user has set, else with one that is installed.
+
+    Raises:
+        ValueError: if that backend is unknown or not installed.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     use_onednn()
-    if "KERAS_BACKEND" in os.environ:
-        return
-    for backend in BACKENDS:
-        if importlib.util.find_spec(backend):
-            os.environ["KERAS_BACKEND"] = backend
-            return
-    raise ValueError(f"no backend is installed: pip install 'keras_nasnet[{BACKENDS[0]}]'")
+    chosen = os.environ.get("KERAS_BACKEND")
+    if chosen is None:
+        installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
+        if not installed:
+            raise ValueError(f"no backend is installed: pip install 'keras_nasnet[{BACKENDS[0]}]'")
+        os.environ["KERAS_BACKEND"] = installed[0]
+    else:
+        check_member("KERAS_BACKEND", chosen, BACKENDS)
+        if not importlib.util.find_spec(chosen):
+            raise ValueError(
+                f"KERAS_BACKEND: {chosen} is not installed: pip install 'keras_nasnet[{chosen}]'"
+            )
+    import_keras()

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
@@ -19,9 +18,10 @@ from keras_nasnet.cli.arguments import (
     add_classifier,
     choose_backend,
     command,
-    console,
     load_classifier,
 )
+from keras_nasnet.terminal import console, errors
+from keras_nasnet.training.job import model_file
 
 if TYPE_CHECKING:
     from keras_nasnet.inference.benchmark import Route
@@ -70,6 +70,7 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     for batch_size in options.batch_sizes:
         check_integers(1, MAX_BATCH, **{"--batch-sizes": batch_size})
+    model_file(options.model)
     choose_backend()
     from keras_nasnet.inference.benchmark import routes
 
@@ -103,7 +104,7 @@ def _measure(options: argparse.Namespace, some: Sequence["Route"]) -> list[dict[
         )
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # logs deprecations
     rows = []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
         task = progress.add_task("", total=len(some))
         results = benchmark(
             classifier,

@@ -11,8 +11,8 @@ from keras_nasnet.cli.arguments import (
     choose_backend,
     command,
     config_of,
-    console,
 )
+from keras_nasnet.terminal import console
 from keras_nasnet.weights.formats import written_endings
 
 

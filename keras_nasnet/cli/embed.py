@@ -9,6 +9,7 @@ import numpy as np
 from keras_nasnet.atomic import check_place, replace_file
 from keras_nasnet.cli.arguments import Commands, choose_backend, command, size
 from keras_nasnet.optional import import_optional
+from keras_nasnet.training.job import model_file
 
 FORMATS = (".npy", ".parquet")
 
@@ -45,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
     check_place(out)
     if out.suffix == ".parquet":
         import_optional("pyarrow.parquet", "data")
+    model_file(options.model)
     choose_backend()
     from keras_nasnet.data.image import UnreadableImageError
     from keras_nasnet.inference.classifier import Classifier

@@ -11,6 +11,7 @@ from keras_nasnet.cli.arguments import (
     load_classifier,
 )
 from keras_nasnet.inference.formats import FORMATS
+from keras_nasnet.training.job import model_file
 
 NUM_REPRESENTATIVE = 200
 PRECISIONS = ("float32", "bfloat16", "float16", "int8")
@@ -56,6 +57,7 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.top < 1:
         raise ValueError(f"--top: wanted at least 1, got {options.top}")
+    model_file(options.model)
     choose_backend()
     from keras_nasnet.data.source import open_data
     from keras_nasnet.inference.exporter import check_target, export

@@ -5,7 +5,8 @@ import argparse
 from rich.table import Table
 
 from keras_nasnet.cells.summary import summarize
-from keras_nasnet.cli.arguments import Commands, add_network, command, config_of, console, size
+from keras_nasnet.cli.arguments import Commands, add_network, command, config_of, size
+from keras_nasnet.terminal import console
 
 
 def add(commands: Commands) -> None:

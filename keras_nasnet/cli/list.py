@@ -6,7 +6,8 @@ from rich.table import Table
 
 from keras_nasnet.cells.catalog import MODELS
 from keras_nasnet.cells.summary import summarize
-from keras_nasnet.cli.arguments import Commands, command, console
+from keras_nasnet.cli.arguments import Commands, command
+from keras_nasnet.terminal import console
 from keras_nasnet.weights import formats
 from keras_nasnet.weights.manifest import WEIGHTS
 

@@ -8,11 +8,10 @@ from rich.table import Table
 from keras_nasnet.cli.arguments import (
     Commands,
     add_classifier,
-    choose_backend,
     command,
-    console,
     load_classifier,
 )
+from keras_nasnet.terminal import console
 
 
 def add(commands: Commands) -> None:
@@ -33,7 +32,6 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.top < 1:
         raise ValueError(f"--top: wanted at least 1, got {options.top}")
-    choose_backend()
     from keras_nasnet.data.image import UnreadableImageError
 
     classifier = load_classifier(options)

@@ -4,7 +4,8 @@ import argparse
 
 from rich.table import Table
 
-from keras_nasnet.cli.arguments import Commands, add_set, command, console, recipe_of
+from keras_nasnet.cli.arguments import Commands, add_set, command, recipe_of
+from keras_nasnet.terminal import console
 from keras_nasnet.training.recipes import RECIPES
 
 

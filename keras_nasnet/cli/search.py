@@ -13,7 +13,6 @@ from keras_nasnet.cli.arguments import (
     add_set,
     choose_backend,
     command,
-    console,
     recipe_of,
     run_folder,
     size,
@@ -21,6 +20,7 @@ from keras_nasnet.cli.arguments import (
 from keras_nasnet.lock import locked
 from keras_nasnet.search.space import SearchSpace
 from keras_nasnet.search.workers import LOOPBACK, MAX_WORKERS
+from keras_nasnet.terminal import console
 from keras_nasnet.training.job import MAX_SEED
 
 if TYPE_CHECKING:

@@ -20,12 +20,12 @@ from keras_nasnet.cli.arguments import (
     choose_backend,
     command,
     config_of,
-    console,
     recipe_of,
     run_folder,
     size,
 )
 from keras_nasnet.lock import locked
+from keras_nasnet.terminal import console
 from keras_nasnet.training.job import Job
 from keras_nasnet.training.recipes import RECIPES
 

@@ -3,24 +3,18 @@
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
 
 from keras_nasnet.data.source import Source
 from keras_nasnet.tensor import Size
+from keras_nasnet.terminal import track
 
 CHUNK = 64  # images per thread at a time
 TAIL_BYTES = 4096  # of a file, enough to tell apart nearly all files of the same size
-
-Item = TypeVar("Item")
-
-console = Console(stderr=True)
 
 
 def read_all(sources: Iterable[Source], size: Size) -> list[str]:
@@ -46,7 +40,7 @@ def read_all(sources: Iterable[Source], size: Size) -> list[str]:
             source.read(index, size)
 
     with ThreadPoolExecutor() as threads:
-        for _ in _shown(threads.map(read, chunks), "reading all images", len(chunks)):
+        for _ in track(threads.map(read, chunks), "reading all images", len(chunks)):
             pass
     return sorted({message for source in sources for message in source.unreadable})
 
@@ -99,7 +93,7 @@ def _equal(files: list[Path]) -> list[list[int]]:
     groups = [[*range(len(files))]]
     for key in (os.path.getsize, _tail, _digest):
         indices = sorted(index for group in groups for index in group)
-        groups = _group(files, _shown(indices, "looking for duplicates", len(indices)), key)
+        groups = _group(files, track(indices, "looking for duplicates", len(indices)), key)
     return groups
 
 
@@ -125,9 +119,3 @@ def _tail(path: Path) -> tuple[int, bytes]:
 def _digest(path: Path) -> bytes:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
-
-
-def _shown(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
-    """The items, with a progress bar on a terminal."""
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield from progress.track(items, total=total, description=description)

@@ -18,8 +18,7 @@ from keras_nasnet.data.imagenet import imagenet_classes
 from keras_nasnet.factory import Weights, build_model
 from keras_nasnet.layers.network import CLASSIFIER
 from keras_nasnet.tensor import Size
-from keras_nasnet.training.callback import MODEL
-from keras_nasnet.training.job import CONFIG, is_run_file, read_config
+from keras_nasnet.training.job import CONFIG, is_run_file, model_file, read_config
 from keras_nasnet.weights.containers.archive import check_model
 
 Image = TypeVar("Image", bound=Picture)
@@ -83,15 +82,11 @@ class Classifier:
         Raises:
             ValueError: if `source` is none of these or cannot be loaded.
         """
-        if source in MODELS:
-            return cls(build_model(MODELS[source], source, weights=weights), size=size)
-        path = Path(source)
-        file = path / MODEL if path.is_dir() else path
-        if not file.is_file():
-            raise ValueError(
-                f"{source} is not a run folder, a .keras file or one of {', '.join(MODELS)}"
-            )
-        has_config = path.is_dir() and (path / CONFIG).is_file()
+        file = model_file(source)
+        if file is None:
+            name = str(source)
+            return cls(build_model(MODELS[name], name, weights=weights), size=size)
+        has_config = Path(source).is_dir() and file.with_name(CONFIG).is_file()
         config = read_config(file.parent) if has_config or is_run_file(file) else {}
         size = size or config.get("size")
         try:

@@ -3,8 +3,9 @@
 from statistics import mean
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from keras_nasnet.terminal import console
 
 if TYPE_CHECKING:
     from keras_tuner.engine.trial import Trial
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 RECENT = 20  # trials in the moving mean
 COLUMNS = ("trial", "reward", "best", f"mean of {RECENT}", "parameters", "seconds", "time left")
 WIDTH = 11
-
-console = Console()
 
 
 class SearchProgress:

@@ -20,15 +20,15 @@ from keras_nasnet.search import SEARCHERS
 from keras_nasnet.search.child import Children, inspect_data
 from keras_nasnet.search.oracle import SearcherOracle
 from keras_nasnet.search.private import WholeTuner, without_tracebacks
-from keras_nasnet.search.progress import SearchProgress, console, score_text
+from keras_nasnet.search.progress import SearchProgress, score_text
 from keras_nasnet.search.record import SearchRecord
 from keras_nasnet.search.report import Row
 from keras_nasnet.search.searchers import Searcher
 from keras_nasnet.search.space import SearchSpace
 from keras_nasnet.search.workers import LOOPBACK, MAX_WORKERS, workers
 from keras_nasnet.tensor import Size
-from keras_nasnet.training.callback import MODEL
-from keras_nasnet.training.job import Job
+from keras_nasnet.terminal import console
+from keras_nasnet.training.job import MODEL, Job
 from keras_nasnet.training.recipes import Recipe, recipe
 
 HELD_OUT_SHARE = 0.1  # 5,000 of CIFAR-10's 50,000 images, appendix A

@@ -17,9 +17,10 @@ from keras_nasnet.atomic import replace_file
 from keras_nasnet.lock import FolderLock
 from keras_nasnet.tensor import Tensor
 from keras_nasnet.training.checkpoint import save_checkpoint
+from keras_nasnet.training.job import MODEL
 from keras_nasnet.training.log import Log, draw_curves
 
-MODEL, CHECKPOINT = "model.keras", "checkpoint.npz"
+CHECKPOINT = "checkpoint.npz"
 LOG, CURVES, TENSORBOARD = "log.csv", "curves.png", "tensorboard"
 TIMED_STEPS = range(5, 15)  # after the first ones, which compile
 

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, fields
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from keras_nasnet.cells.catalog import MODELS
 from keras_nasnet.cells.config import MAX_INPUT_SIZE, MIN_INPUT_SIZE, NASNetConfig
 from keras_nasnet.cells.genotype import Genotype
 from keras_nasnet.check import (
     check_integers,
     check_keys,
     check_size,
+    cut,
+    did_you_mean,
     is_number,
     read_json,
     shown,
@@ -18,7 +22,7 @@ from keras_nasnet.check import (
 )
 from keras_nasnet.training.recipes import Recipe
 
-CONFIG = "config.json"
+CONFIG, MODEL = "config.json", "model.keras"
 MAX_JSON = 50_000_000  # characters: the largest number of classes, with names of 200 characters
 MAX_SEED = 2**32 - 1  # NumPy's
 OF_DATA = ("class_names", "normalization")  # stored in the file in addition to a job
@@ -122,6 +126,27 @@ def read_config(run: Path, required: Iterable[str] = ()) -> dict[str, Any]:
                 f"above 0; got {shown(normalization)}"
             )
     return config
+
+
+def model_file(source: str | PathLike[str]) -> Path | None:
+    """The file of the model that a user names, or None for the name of a published network.
+
+    Args:
+        source: path of a run folder or a `.keras` file, or a name from `list_models()`.
+
+    Raises:
+        ValueError: if it is none of these.
+    """
+    if source in MODELS:
+        return None
+    path = Path(source)
+    file = path / MODEL if path.is_dir() else path
+    if not file.is_file():
+        raise ValueError(
+            f"{cut(str(source))} is not a run folder, a .keras file or a model; "
+            f"{did_you_mean(source, MODELS)}models are {', '.join(MODELS)}"
+        )
+    return file
 
 
 def is_run_file(model: Path) -> bool:

@@ -24,7 +24,7 @@ NO_FOLDER = r"no/x\.\w+ cannot be written: .*/no does not exist; create that fol
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["info", "NASNetHuge"], "NASNetHuge is not a model, genotype or file; allowed are"),
+        (["info", "NASNetHuge"], "NASNetHuge is not a model, genotype or file; .*allowed are"),
         (["info", "NASNetMobile", "--input-size", "20"], "at least 32 x 32, got 20 x 20"),
         (["info", "NASNetMobile", "--input-size", "a"], "wanted N or HEIGHTxWIDTH, got 'a'"),
         (["info", "NASNetMobile", "--stem", "cifar"], "--stem is for genotypes"),
@@ -96,7 +96,10 @@ NO_FOLDER = r"no/x\.\w+ cannot be written: .*/no does not exist; create that fol
             ["train", "--data", "digits", "--out", "{tmp}/run", "--weights", "x"],
             "weights: x is not a file",
         ),
-        (["predict", "{tmp}/absent", "a.jpg"], "is not a run folder, a .keras file or one of"),
+        (["predict", "{tmp}/absent", "a.jpg"], "is not a run folder, a .keras file or a model"),
+        (["predict", "NASNetMobil", "a.jpg"], "did you mean NASNetMobile"),
+        (["info", "NASNetLarg"], "did you mean NASNetLarge"),
+        (["recipes", "finetun"], "did you mean finetune"),
         (["predict", "{tmp}/genotype.json", "a.jpg"], "cannot be loaded as a Keras model"),
         (["predict", "NASNetMobile", "a.jpg", "--top", "0"], "--top: wanted at least 1"),
         ([], "the following arguments are required"),

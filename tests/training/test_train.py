@@ -20,8 +20,9 @@ from support.runs import HARDLY, job, run_of
 from keras_nasnet.atomic import NotWrittenError
 from keras_nasnet.lock import HOLDER, FolderInUseError, locked
 from keras_nasnet.training import trainer as training
-from keras_nasnet.training.callback import CHECKPOINT, LOG, MODEL, RunCallback, StoppedError
+from keras_nasnet.training.callback import CHECKPOINT, LOG, RunCallback, StoppedError
 from keras_nasnet.training.checkpoint import load_checkpoint, save_checkpoint
+from keras_nasnet.training.job import MODEL
 from keras_nasnet.training.trainer import Job, compile_model, make_model
 
 every_backend = pytest.mark.every_backend
