@@ -1,19 +1,18 @@
 """The report of a search: `report.html`, and its figures as separate files."""
 
-import base64
 from collections.abc import Callable, Sequence
-from html import escape
 from math import erf, sqrt
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from keras_nasnet.atomic import replace_file, replace_text
+from keras_nasnet.atomic import replace_file
 from keras_nasnet.cells.genotype import Genotype
 from keras_nasnet.cells.operation import OPERATIONS
 from keras_nasnet.cells.plot import plot_genotype
 from keras_nasnet.optional import import_optional
+from keras_nasnet.page import draw, drawing, picture, section, table, write_page
 from keras_nasnet.search.progress import RECENT, score_text
 from keras_nasnet.search.searchers.searcher import Searcher
 
@@ -22,23 +21,6 @@ FORMATS = (".png", ".svg")
 NUM_LEADERS, NUM_DRAWN = 20, 3
 
 Row: TypeAlias = dict[str, Any]  # of a table, by column
-
-PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto }}
-img {{ max-width: 100% }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
-th, td {{ padding: 0.15rem 0.8rem; text-align: right; border-bottom: 1px solid #ddd }}
-</style>
-<h1>{title}</h1>
-<p>{summary}</p>
-{sections}
-</html>
-"""
 
 
 def write_report(
@@ -66,27 +48,24 @@ def write_report(
         (row for row in trials if row["reward"] is not None), key=lambda row: -row["reward"]
     )
     sections = [
-        _section("Progress", _picture(pictures / "progress", _draw_progress, trials, searcher)),
-        _section("Reward and size", _picture(pictures / "parameters", _draw_sizes, leaders)),
-        _section("Operations chosen", _picture(pictures / "operations", _draw_operations, trials)),
+        section("Progress", _picture(pictures / "progress", _draw_progress, trials, searcher)),
+        section("Reward and size", _picture(pictures / "parameters", _draw_sizes, leaders)),
+        section("Operations chosen", _picture(pictures / "operations", _draw_operations, trials)),
     ]
     if finalists:
-        table = _table(finalists, ("trial", "reward", "longer"))
-        sections.append(_section("Finalists, trained longer", table))
+        columns: tuple[str, ...] = ("trial", "reward", "longer")
+        sections.append(section("Finalists, trained longer", _table(finalists, columns)))
     columns = ("trial", "reward", "parameters", "mult_adds", "seconds")
-    sections.append(_section("Leaderboard", _table(leaders[:NUM_LEADERS], columns)))
+    sections.append(section("Leaderboard", _table(leaders[:NUM_LEADERS], columns)))
     for rank, row in enumerate(leaders[:NUM_DRAWN], 1):
         genotype = Genotype.from_json(row["genotype"])
         stem = pictures / f"cells_{rank}"
         for suffix in FORMATS:
             plot_genotype(genotype, stem.with_suffix(suffix))
-        sections.append(_section(f"Cells of trial {row['trial']}", _image(stem)))
-    text = {
-        "title": f"Cell search: {escape(folder.name)}",
-        "summary": escape(_summary(trials, leaders, searcher)),
-        "sections": "\n".join(sections),
-    }
-    replace_text(folder / REPORT, PAGE.format(**text))
+        cells = picture(stem.with_suffix(".svg").read_bytes(), stem.name, on_paper=True)
+        sections.append(section(f"Cells of trial {row['trial']}", cells))
+    title = f"Cell search: {folder.name}"
+    write_page(folder / REPORT, title, _summary(trials, leaders, searcher), sections)
 
 
 def _number(row: Row) -> int:
@@ -197,22 +176,11 @@ def _recent(values: np.ndarray) -> list[np.ndarray]:
     return [values[max(0, end - RECENT) : end] for end in range(1, len(values) + 1)]
 
 
-def _picture(stem: Path, draw: Callable[..., None], *arguments: Any) -> str:
-    figure_module = import_optional("matplotlib.figure", "search")
-    figure = figure_module.Figure((10, 5), layout="constrained")
-    draw(figure, *arguments)
+def _picture(stem: Path, draws: Callable[..., None], *arguments: Any) -> str:
+    figure = draw(draws, *arguments)
     for suffix in FORMATS:
         replace_file(stem.with_suffix(suffix), lambda beside: figure.savefig(beside, dpi=120))
-    return _image(stem)
-
-
-def _image(stem: Path) -> str:
-    data = base64.b64encode(stem.with_suffix(".svg").read_bytes()).decode()
-    return f'<img alt="{stem.name}" src="data:image/svg+xml;base64,{data}">'
-
-
-def _section(title: str, body: str) -> str:
-    return f"<h2>{escape(title)}</h2>\n{body}"
+    return drawing(stem.with_suffix(".svg").read_bytes(), stem.name)
 
 
 def _table(rows: list[Row], columns: Sequence[str]) -> str:
@@ -221,9 +189,5 @@ def _table(rows: list[Row], columns: Sequence[str]) -> str:
             return score_text(value) if value < 10 else f"{value:,.0f}"
         return f"{value:,}" if isinstance(value, int) else str(value)
 
-    head = "".join(f"<th>{escape(column.replace('_', '-'))}</th>" for column in columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(text(row[column]))}</td>" for column in columns) + "</tr>\n"
-        for row in rows
-    )
-    return f"<table>\n<tr>{head}</tr>\n{body}</table>"
+    head = [column.replace("_", "-") for column in columns]
+    return table(head, ([text(row[column]) for column in columns] for row in rows))
