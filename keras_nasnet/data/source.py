@@ -158,6 +158,26 @@ def open_data(name: str, seed: int = 0) -> tuple[Source, Source]:
     return _folders(Path(name), seed)
 
 
+def open_test(name: str, seed: int = 0) -> Source:
+    """The images of a data set to evaluate a model with.
+
+    Args:
+        name: as in `open_data`.
+        seed: as in `open_data`.
+
+    Returns:
+        `Source` of all images if `name` is a folder with one subfolder of images per class, which
+        may be a single one; else of the validation images.
+
+    Raises:
+        ValueError: as `open_data`.
+    """
+    folder = Path(name)
+    if folder.is_dir() and not (folder / "train").is_dir():
+        return _folder(ImageFolders(folder), folder, 1)
+    return open_data(name, seed)[1]
+
+
 def _digits() -> Source:
     datasets = import_optional("sklearn.datasets", "data")
     digits = datasets.load_digits()
@@ -216,11 +236,11 @@ def _folders(folder: Path, seed: int) -> tuple[Source, Source]:
     return train.split(VALIDATION_SHARE, seed)
 
 
-def _folder(folders: ImageFolders, folder: Path) -> Source:
+def _folder(folders: ImageFolders, folder: Path, least: int = 2) -> Source:
     by_class = folders.images_by_class(folder)
-    if len(by_class) < 2:
+    if len(by_class) < least:
         raise ValueError(
-            f"{folder}: wanted one subfolder of images for each of two or more classes, "
+            f"{folder}: wanted one subfolder of images for each of {least} or more classes, "
             f"got {len(by_class)}"
         )
     empty = [name for name, files in by_class.items() if not files]

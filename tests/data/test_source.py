@@ -9,7 +9,7 @@ import pytest
 from support.pictures import write_folder
 
 from keras_nasnet.data.batches import Batches, measure, normalize
-from keras_nasnet.data.source import Source, open_data
+from keras_nasnet.data.source import Source, open_data, open_test
 
 
 def test_digits_are_split_by_class():
@@ -33,10 +33,24 @@ def test_folders(tmp_path, validation):
     assert not {*training.items} & {*held_out.items}
 
 
+def test_images_to_evaluate_with_are_all_or_those_held_out(tmp_path):
+    write_folder(tmp_path / "whole", ["cat"], 3)
+    write_folder(tmp_path / "split" / "train", ["cat", "dog"])
+    write_folder(tmp_path / "split" / "val", ["cat", "dog"], 2)
+    whole, held_out = (open_test(str(tmp_path / name)) for name in ("whole", "split"))
+    assert (len(whole), whole.class_names) == (3, ["cat"])
+    assert [*held_out.items] == sorted((tmp_path / "split" / "val").rglob("*.jpg"))
+    np.testing.assert_array_equal(open_test("digits", 3).labels, open_data("digits", 3)[1].labels)
+    (tmp_path / "empty").mkdir()
+    for name, message in (("empty", "1 or more classes, got 0"), ("absent", "is not a folder")):
+        with pytest.raises(ValueError, match=message):
+            open_test(str(tmp_path / name))
+
+
 def test_data_that_cannot_be_used_is_refused(tmp_path):
     with pytest.raises(ValueError, match="is not a folder; allowed are digits"):
         open_data(str(tmp_path / "absent"))
-    with pytest.raises(ValueError, match="two or more classes, got 0"):
+    with pytest.raises(ValueError, match="2 or more classes, got 0"):
         open_data(str(tmp_path))
     write_folder(tmp_path / "a" / "train", ["cat", "dog"], 1)
     write_folder(tmp_path / "a" / "test", ["cat", "horse"], 1)
