@@ -11,6 +11,7 @@ from keras_nasnet.cli import (
     benchmark,
     convert,
     embed,
+    evaluate,
     export,
     info,
     list,
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    modules = (info, plot, train, recipes, predict, embed, export, benchmark, search, list, convert)
-    for module in modules:
+    modules = (info, plot, train, recipes, evaluate, predict, embed, export, benchmark, search)
+    for module in (*modules, list, convert):
         module.add(commands)
     return parser

@@ -87,10 +87,15 @@ def add(commands: Commands) -> None:
         help="read all images first, and do not train if one cannot be read; by default, "
         "unreadable images are skipped and listed at the end",
     )
+    parser.add_argument(
+        "--no-report",
+        action="store_true",
+        help="do not write report.html, an evaluation on the validation images, at the end",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    folder = run_folder(options, ("checkpoint_seconds", "strict"))
+    folder = run_folder(options, ("checkpoint_seconds", "strict", "no_report"))
     job = None if options.resume else _new_job(options)
     with locked(folder):
         return _run(job or Job.of_run(folder), folder, options)
@@ -110,26 +115,48 @@ def _run(job: Job, folder: Path, options: argparse.Namespace) -> int:
             print(unreadable, file=sys.stderr)
             return 1
         console.print(_plan_of_training(job, data))
-        status = _train(job, data, folder, resume, options.checkpoint_seconds)
+        reports = not options.no_report
+        status = _train(job, data, folder, resume, options.checkpoint_seconds, reports)
     for message in sorted({message for source in data for message in source.unreadable}):
         print(f"skipped: {message}", file=sys.stderr)
     return status
 
 
 def _train(
-    job: Job, data: "tuple[Source, Source]", folder: Path, resume: bool, checkpoint_s: float
+    job: Job,
+    data: "tuple[Source, Source]",
+    folder: Path,
+    resume: bool,
+    checkpoint_s: float,
+    reports: bool,
 ) -> int:
     from keras_nasnet.training.callback import StoppedError
     from keras_nasnet.training.trainer import train
 
     try:
         train(job, data, folder, resume=resume, checkpoint_s=checkpoint_s)
+        if reports:
+            _report(data, folder)
     except (FloatingPointError, NotWrittenError, StoppedError) as stop:
         print(f"\nkeras-nasnet: {stop}", file=sys.stderr)
         return 130 if isinstance(stop, StoppedError) else 1
     names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     print(f"{folder}: {', '.join(names)}")
     return 0
+
+
+def _report(data: "tuple[Source, Source]", folder: Path) -> None:
+    """Writes the page of a run, which is complete without it."""
+    from keras_nasnet.inference.report import report_run
+
+    try:
+        evaluation = report_run(folder, data)
+    except ValueError as error:
+        print(f"keras-nasnet: no report: {error}", file=sys.stderr)
+        return
+    low, high = evaluation.interval
+    accuracy = f"{evaluation.accuracy:.1%} (95% interval: {low:.1%} to {high:.1%})"
+    print(f"model.keras: validation accuracy {accuracy}")
 
 
 @contextmanager

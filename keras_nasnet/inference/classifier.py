@@ -1,9 +1,11 @@
 """A trained model with its class names, for image files."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -16,9 +18,9 @@ from keras_nasnet.data.batches import Normalization, normalize
 from keras_nasnet.data.image import Picture, UnreadableImageError, load_image
 from keras_nasnet.data.imagenet import imagenet_classes
 from keras_nasnet.factory import Weights, build_model
-from keras_nasnet.layers.network import CLASSIFIER
+from keras_nasnet.layers.network import AVERAGE_POOL, CLASSIFIER
 from keras_nasnet.tensor import Size
-from keras_nasnet.training.job import CONFIG, is_run_file, model_file, read_config
+from keras_nasnet.training.job import model_file, read_config, run_of
 from keras_nasnet.weights.containers.archive import check_model
 
 Image = TypeVar("Image", bound=Picture)
@@ -86,8 +88,8 @@ class Classifier:
         if file is None:
             name = str(source)
             return cls(build_model(MODELS[name], name, weights=weights), size=size)
-        has_config = Path(source).is_dir() and file.with_name(CONFIG).is_file()
-        config = read_config(file.parent) if has_config or is_run_file(file) else {}
+        run = run_of(Path(source))
+        config = read_config(run) if run else {}
         size = size or config.get("size")
         try:
             check_model(file)
@@ -110,8 +112,50 @@ class Classifier:
             Each of `images`, in order, with a list of (class name, probability), best first,
             or with the error if it cannot be decoded.
         """
-        for image, scores in self._run(self.model, images, batch_size):
+        for image, scores in self.probabilities(images, batch_size):
             yield image, self._best(scores, top) if isinstance(scores, np.ndarray) else scores
+
+    def probabilities(
+        self, images: Iterable[Image], batch_size: int = 16
+    ) -> Iterator[tuple[Image, np.ndarray | UnreadableImageError]]:
+        """The probabilities of all classes for images, read one batch at a time.
+
+        Args:
+            images: what `load_image` takes, such as paths.
+            batch_size: int.
+
+        Yields:
+            Each of `images`, in order, with a float array `(classes,)`, or with the error if it
+            cannot be decoded.
+        """
+        for image, row in self._run(self._with_map or self.model, images, batch_size):
+            yield image, row[0] if isinstance(row, tuple) else row
+
+    def activation_maps(
+        self, images: Iterable[Image], batch_size: int = 16
+    ) -> Iterator[tuple[Image, np.ndarray | UnreadableImageError]]:
+        """Class activation maps: how much each place of an image speaks for each class.
+
+        Args:
+            images: what `load_image` takes, such as paths.
+            batch_size: int; with that of `probabilities`, nothing is compiled anew.
+
+        Yields:
+            Each of `images`, in order, with a float32 array `(height, width, classes)`, of the
+            last feature map's height and width, or with the error if it cannot be decoded.
+
+        Raises:
+            ValueError: if the model is not a network of this package.
+
+        Reference:
+            Zhou et al. 2016, arXiv:1512.04150.
+        """
+        if self._with_map is None:
+            raise ValueError(f"the model has no layers {AVERAGE_POOL} and {CLASSIFIER}")
+        kernel = keras.ops.convert_to_numpy(self.model.get_layer(CLASSIFIER).kernel)
+        for image, row in self._run(self._with_map, images, batch_size):
+            is_row = isinstance(row, tuple)
+            yield image, row[1].astype("float32") @ kernel if is_row else row
 
     def features(
         self, images: Iterable[Image], batch_size: int = 16
@@ -135,6 +179,15 @@ class Classifier:
             raise ValueError(f"the model has no layer {CLASSIFIER} to take features from") from None
         yield from self._run(keras.Model(self.model.input, vector), images, batch_size)
 
+    @cached_property
+    def _with_map(self) -> keras.Model | None:
+        """The model with its last feature map as a second output; None for models of others."""
+        names = {layer.name for layer in self.model.layers}
+        if not {AVERAGE_POOL, CLASSIFIER} <= names:
+            return None
+        feature_map = self.model.get_layer(AVERAGE_POOL).input
+        return keras.Model(self.model.input, [self.model.output, feature_map])
+
     def _load(self, image: Picture) -> np.ndarray | UnreadableImageError:
         try:
             return load_image(image, self.size)
@@ -143,23 +196,23 @@ class Classifier:
 
     def _run(
         self, model: keras.Model, images: Iterable[Image], batch_size: int
-    ) -> Iterator[tuple[Image, np.ndarray | UnreadableImageError]]:
-        """Each image with a row of the model's output, or with the error."""
-        images = list(images)
-        batch_size = min(batch_size, len(images))
-        for start in range(0, len(images), batch_size):
-            batch = images[start : start + batch_size]
+    ) -> Iterator[tuple[Image, Any]]:
+        """Each image with a row of the model's output, or of each of them, or with the error."""
+        images, full = iter(images), 0
+        while batch := list(islice(images, batch_size)):
+            full = full or len(batch)
             loaded = [self._load(image) for image in batch]
             good = [pixels for pixels in loaded if isinstance(pixels, np.ndarray)]
-            rows = iter(self._rows(model, good, batch_size) if good else ())
+            rows = self._rows(model, good, full) if good else iter(())
             for image, pixels in zip(batch, loaded, strict=True):
                 yield image, next(rows) if isinstance(pixels, np.ndarray) else pixels
 
-    def _rows(self, model: keras.Model, images: list[np.ndarray], batch_size: int) -> np.ndarray:
+    def _rows(self, model: keras.Model, images: list[np.ndarray], full: int) -> Iterator[Any]:
         batch = normalize(np.stack(images), self.normalization)
         # Always a full batch, because a backend compiles once per batch size.
-        padding = ((0, batch_size - len(batch)), (0, 0), (0, 0), (0, 0))
-        return model.predict_on_batch(np.pad(batch, padding))[: len(batch)]
+        padding = ((0, full - len(batch)), (0, 0), (0, 0), (0, 0))
+        output = model.predict_on_batch(np.pad(batch, padding))
+        return zip(*output, strict=True) if isinstance(output, list) else iter(output)
 
     def _best(self, scores: np.ndarray, top: int) -> list[tuple[str, float]]:
         best = np.argsort(-scores, kind="stable")[:top]

@@ -26,7 +26,7 @@ from keras_nasnet.layers.auxiliary import AuxiliaryModel
 from keras_nasnet.layers.pyramid import STEM, FeatureModel
 from keras_nasnet.tensor import Activation, Tensor
 
-CLASSIFIER = "predictions"
+CLASSIFIER, AVERAGE_POOL = "predictions", "average_pool"
 AUXILIARY = "auxiliary"
 AUXILIARY_WEIGHT = 0.4  # slim nasnet.py
 TRAINING_STEP = "training_step"
@@ -88,7 +88,7 @@ def build(
     if include_top:
         x = _top(x, classes, classifier_activation, dropout_rate)
     elif pooling == "avg":
-        x = layers.GlobalAveragePooling2D(data_format="channels_last", name="average_pool")(x)
+        x = layers.GlobalAveragePooling2D(data_format="channels_last", name=AVERAGE_POOL)(x)
     elif pooling == "max":
         x = layers.GlobalMaxPooling2D(data_format="channels_last", name="max_pool")(x)
     sources = keras.utils.get_source_inputs(image)
@@ -151,7 +151,7 @@ def _stem(config: NASNetConfig) -> ConvolutionUnit:
 
 
 def _top(x: Tensor, classes: int, activation: Activation, dropout_rate: float) -> Tensor:
-    x = layers.GlobalAveragePooling2D(data_format="channels_last", name="average_pool")(x)
+    x = layers.GlobalAveragePooling2D(data_format="channels_last", name=AVERAGE_POOL)(x)
     if dropout_rate:
         # Under PyTorch Keras draws from the layer's own generator, whose state is saved with the
         # model, only if there is a noise shape.

@@ -158,6 +158,17 @@ def is_run_file(model: Path) -> bool:
         return "class_names" in read_json(path, MAX_JSON)
 
 
+def run_of(source: Path) -> Path | None:
+    """The run folder of a model, None for others.
+
+    Args:
+        source: path of the folder, or of a model file in it.
+    """
+    if source.is_dir():
+        return source if (source / CONFIG).is_file() else None
+    return source.parent if source.is_file() and is_run_file(source) else None
+
+
 def _are(kind: type, values: Any) -> bool:
     return isinstance(values, list) and all(isinstance(value, kind) for value in values)
 

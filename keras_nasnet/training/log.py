@@ -90,12 +90,31 @@ def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
     except ModuleNotFoundError:
         return
     figure = Figure((9, 3.5), layout="constrained")
+    plot_curves(figure, rows)
+    replace_file(path, lambda beside: figure.savefig(beside, dpi=120))
+
+
+def plot_curves(
+    figure: Any, rows: list[dict[str, Any]], frozen: dict[str, float] | None = None
+) -> None:
+    """Plots loss and accuracy over the epochs.
+
+    Args:
+        figure: matplotlib's.
+        rows: of a `Log`.
+        frozen: `val_loss` and `val_accuracy` of the linear classifier on the frozen network that
+            training started from, at the moment of unfreezing; None (default) if from none.
+    """
     epochs = np.array([row["epoch"] + 1 for row in rows])
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         axes.plot(epochs, [row[name] for row in rows], label="training")
-        axes.plot(epochs, [row[f"val_{name}"] for row in rows], label="validation")
+        validated = [row[f"val_{name}"] for row in rows]
+        if frozen is None:
+            axes.plot(epochs, validated, label="validation")
+        else:
+            axes.plot([0, *epochs], [frozen[f"val_{name}"], *validated], label="validation")
+            axes.axvline(0, color="#888888", linestyle=":", label="unfrozen")
         axes.set(xlabel="epoch", title=name)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend()
-    replace_file(path, lambda beside: figure.savefig(beside, dpi=120))

@@ -102,6 +102,11 @@ NO_FOLDER = r"no/x\.\w+ cannot be written: .*/no does not exist; create that fol
         (["recipes", "finetun"], "did you mean finetune"),
         (["predict", "{tmp}/genotype.json", "a.jpg"], "cannot be loaded as a Keras model"),
         (["predict", "NASNetMobile", "a.jpg", "--top", "0"], "--top: wanted at least 1"),
+        (["evaluate", "NASNetMobile"], "--data: required for a model that is not in a run folder"),
+        (["evaluate", "NASNetMobile", "--data", "{tmp}/no"], "no is not a folder; allowed are dig"),
+        (["evaluate", "{tmp}", "--data", "digits", "--csv", "{tmp}/no/x.csv"], NO_FOLDER),
+        (["evaluate", "{tmp}", "--data", "digits", "--out", "{tmp}/no/x.html"], NO_FOLDER),
+        (["evaluate", "{tmp}", "--data", "digits"], "is not a run folder, a .keras file or one of"),
         ([], "the following arguments are required"),
     ],
 )

@@ -58,9 +58,17 @@ def test_train_and_predict(capsys, caplog, tmp_path):
         "curves.png",
         "log.csv",
         "model.keras",
+        "report.html",
         "tensorboard",
     ]
-    status, printed, err = run(capsys, "train", "--resume", out)
+    accuracy = re.search(r"model.keras: validation accuracy (\S+) \(95% interval: ", printed)[1]
+    page = (out / "report.html").read_text()
+    assert f"<dd>{accuracy}</dd>" in page
+    assert str(broken[0]) in page
+    assert "epochs" in page
+    (out / "report.html").unlink()
+    status, printed, err = run(capsys, "train", "--resume", out, "--no-report")
+    assert not (out / "report.html").exists()
     assert "resuming from step" in printed, "of a run that has ended, nothing is left to do"
     assert "training images too" not in err, "it was told when the run began"
 
@@ -71,6 +79,39 @@ def test_train_and_predict(capsys, caplog, tmp_path):
     assert printed.count("cat") + printed.count("dog") == 1
     assert err.count("0.jpg") == 1
     assert run(capsys, "predict", out / "model.keras", good)[0] == 0
+
+    check_evaluation(capsys, tmp_path, out, data)
+
+
+def check_evaluation(capsys, tmp_path, out, data):
+    """Of a run: on its own validation images, on others, and on those it has no classes for."""
+    status, printed, err = run(capsys, "evaluate", out, "--csv", tmp_path / "all.csv")
+    assert status == 0
+    assert "images            │ 3, 1 left out" in printed
+    assert err.count("1.jpg: not an image in a known format") == 1
+    with (tmp_path / "all.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["image"], row["true"]) for row in rows] == [
+        (str(data / "test" / name), name[:3]) for name in ("cat/0.jpg", "dog/0.jpg", "dog/1.jpg")
+    ]
+    for row in rows:
+        assert {row["predicted"], row["predicted_2"]} == {"cat", "dog"}
+        assert float(row["probability"]) >= 0.5
+    page = (out / "evaluation.html").read_text()
+    assert "0 of 3 images looked at are nearly equal to one of 9" in page, "they are all red"
+    assert "3 of 4 validation images are also training images" in page
+
+    write_folder(tmp_path / "more", ["dog"], 2)
+    page = tmp_path / "page.html"
+    status, printed, err = run(capsys, "evaluate", out, "--data", tmp_path / "more", "--out", page)
+    assert (status, err) == (0, "")
+    assert printed.endswith(f"{page}\n")
+    assert "No images of <bdi>cat</bdi>" in page.read_text()
+
+    write_folder(tmp_path / "more", ["cats"], 1)
+    status, printed, err = run(capsys, "evaluate", out, "--data", tmp_path / "more")
+    assert (status, printed) == (2, "")
+    assert "no class 'cats'; did you mean cat? its 2 classes are cat, dog" in err
 
 
 @pytest.mark.every_backend
