@@ -28,10 +28,11 @@ img.paper { background: #fff; padding: 0.5rem; border-radius: 6px }
 .scroll > img { min-width: 32rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; overflow-wrap: normal }
 th, td { padding: 0.15rem 0.7rem; text-align: right; border-bottom: 1px solid var(--line) }
-thead th { color: var(--soft); font-weight: 600; vertical-align: bottom }
+thead th { color: var(--soft); font-weight: 600; vertical-align: bottom; white-space: nowrap }
 .text-1 :is(th, td):nth-child(-n + 1), .text-2 :is(th, td):nth-child(-n + 2),
-.text-3 :is(th, td) { text-align: left; overflow-wrap: anywhere; min-width: 9rem;
-  unicode-bidi: plaintext }
+.text-3 :is(th, td) { text-align: left; overflow-wrap: anywhere;
+  min-width: min(9rem, 30vw); unicode-bidi: plaintext }
+@media (max-width: 30rem) { table { font-size: 0.875rem } th, td { padding: 0.15rem 0.35rem } }
 summary { cursor: pointer; padding: 0.3rem 0; color: var(--tint) }
 """
 
@@ -95,7 +96,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], num_texts: int 
     )
     texts = f' class="text-{num_texts}"' if num_texts else ""
     whole = f"<table{texts}>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"
-    return f'<div class="scroll" tabindex="0">{whole}</div>'
+    return scrolled(whole, "table")
+
+
+def scrolled(body: str, label: str) -> str:
+    """What may be wider than the screen: it is scrolled by itself, with the keyboard too."""
+    return f'<div class="scroll" role="group" aria-label="{label}" tabindex="0">{body}</div>'
 
 
 def draw(drawing: Callable[..., None], *arguments: Any, size: tuple[float, float] = (10, 5)) -> Any:
@@ -116,11 +122,18 @@ def svg(figure: Any) -> bytes:
     return stream.getvalue()
 
 
-def drawing(data: bytes, alt: str) -> str:
-    """A drawing by matplotlib, SVG, in the colors of the page, light or dark."""
+def drawing(data: bytes, alt: str, is_wide: bool = True) -> str:
+    """A drawing by matplotlib, SVG, in the colors of the page, light or dark.
+
+    Args:
+        data: contents of the file.
+        alt: plain text for those who cannot see it.
+        is_wide: bool, default True. Whether a narrow screen shows a part of it rather than all of
+            it too small to read.
+    """
     text = data.decode().replace("#000000", "currentColor").replace("#ffffff", "none")
     image = picture(text.replace("<style ", f"<style>{INK}</style><style ", 1).encode(), alt)
-    return f'<div class="scroll" tabindex="0">{image}</div>'
+    return scrolled(image, "drawing") if is_wide else image
 
 
 def picture(data: bytes, alt: str, kind: str = "svg+xml", on_paper: bool = False) -> str:

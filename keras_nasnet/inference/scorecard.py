@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from keras_nasnet.inference.evaluation import TOP, ClassScore, Evaluation
-from keras_nasnet.page import draw, drawing, named, svg, table
+from keras_nasnet.page import draw, drawing, named, scrolled, svg, table
 
 MATRIX_CLASSES = 20  # of a confusion matrix; of more, the pairs most often confused
 NUM_CLASSES, NUM_PAIRS = 20, 20
@@ -90,8 +90,9 @@ def confusion(evaluation: Evaluation) -> str:
         rows = [
             (each.name, each.predicted, f"{each.count:,}", percent(each.share)) for each in pairs
         ]
-        columns = ("is", "taken for", "images", "of the class")
-        return f"<p>The classes most often confused.</p>{table(columns, rows, 2)}"
+        columns = ("is", "taken for", "images", "share")
+        text = "<p>The classes most often confused, and the share of the class.</p>"
+        return f"{text}\n{table(columns, rows, 2)}"
     matrix = evaluation.confusion()
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     names = [f'title="{escape(name)}">{escape(name)}</th>' for name in evaluation.class_names]
@@ -102,11 +103,12 @@ def confusion(evaluation: Evaluation) -> str:
         + "</tr>\n"
         for i, (name, row) in enumerate(zip(names, matrix, strict=True))
     )
-    return (
-        "<p>A row for what images are, a column for what they are taken for.</p>"
-        '<div class="scroll" tabindex="0"><table class="matrix">\n'
-        f"<thead><tr><td></td>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>"
+    whole = (
+        '<table class="matrix">\n'
+        f"<thead><tr><td></td>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"
     )
+    text = "<p>A row for what images are, a column for what they are taken for.</p>"
+    return f"{text}\n{scrolled(whole, 'confusion matrix')}"
 
 
 def _cell(count: int, share: float, is_right: bool) -> str:
@@ -125,7 +127,7 @@ def calibration(evaluation: Evaluation) -> str:
         f"{evaluation.accuracy:.1%} of the images: {way} by {abs(mean - evaluation.accuracy):.1%}. "
         f"Expected calibration error: {evaluation.calibration_error:.1%}."
     )
-    picture = drawing(svg(draw(_draw_calibration, evaluation, size=(7, 4.5))), text)
+    picture = drawing(svg(draw(_draw_calibration, evaluation, size=(7, 4.5))), text, is_wide=False)
     return f"<p>{text}</p>\n{picture}"
 
 
