@@ -114,5 +114,6 @@ def table_of(evaluation: "Evaluation") -> Table:
     for score in evaluation.worst_classes()[:NUM_CLASSES]:
         text = f"recall {percent(score.recall)}, precision {percent(score.precision)}"
         text += f" ({score.support:,} images)"
-        table.add_row(Text(score.name), text)
+        name = score.name.encode("utf-8", "replace").decode()  # of a folder: any bytes
+        table.add_row(Text(name), text)
     return table

@@ -8,6 +8,8 @@ import numpy as np
 
 from keras_nasnet.atomic import replace_file, told_of
 
+ENCODING: Any = {"encoding": "utf-8", "errors": "surrogateescape"}
+
 
 class Log:
     """The log of a run, one row per epoch: a CSV file and, with tensorboardX, TensorBoard logs.
@@ -57,10 +59,13 @@ class Log:
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Writes a CSV file with the keys of the first row as its header."""
+    """Writes a CSV file with the keys of the first row as its header, in UTF-8.
+
+    Names of files that are no Unicode keep their bytes.
+    """
 
     def write(beside: Path) -> None:
-        with beside.open("w", newline="") as file:
+        with beside.open("w", newline="", **ENCODING) as file:
             writer = csv.DictWriter(file, rows[0])
             writer.writeheader()
             writer.writerows(rows)
@@ -70,7 +75,7 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def read_rows(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV file."""
-    with path.open(newline="") as file:
+    with path.open(newline="", **ENCODING) as file:
         return list(csv.DictReader(file))
 
 

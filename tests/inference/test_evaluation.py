@@ -1,12 +1,15 @@
 """What an evaluation says of predictions."""
 
+import io
 import math
 
 import numpy as np
 import pytest
+from rich.console import Console
 from sklearn.calibration import calibration_curve
 from support.networks import images, one_block, randomize
 
+from keras_nasnet.cli.evaluate import table_of
 from keras_nasnet.data.class_name import class_indices
 from keras_nasnet.data.imagenet import imagenet_classes
 from keras_nasnet.data.source import Source
@@ -18,6 +21,7 @@ from keras_nasnet.inference.evaluation import (
     Evaluation,
     evaluate,
 )
+from keras_nasnet.training.log import write_rows
 
 
 def evaluation(labels, probabilities, names="abcdefghij"):
@@ -60,6 +64,18 @@ def test_each_number_is_right():
         "predicted_3": "b",
         "probability_3": 0.0,
     }
+
+
+def test_names_of_any_bytes_are_written_and_printed(tmp_path):
+    scores = evaluation([1, 0], [[0.9, 0.1], [0.2, 0.8]], ["[b]", "\udcff"])
+    write_rows(tmp_path / "x.csv", scores.predictions())
+    lines = (tmp_path / "x.csv").read_bytes().splitlines()
+    assert lines[1] == b"0.jpg,\xff,[b],0.9,\xff,0.1"
+    stream = io.BytesIO()
+    file = io.TextIOWrapper(stream, "utf-8")
+    Console(file=file).print(table_of(scores))
+    file.flush()
+    assert "│ [b]  " in stream.getvalue().decode(), "which is no markup"
 
 
 def test_the_five_best_classes_are_counted():
