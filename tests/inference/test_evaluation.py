@@ -3,6 +3,7 @@
 import io
 import math
 
+import keras
 import numpy as np
 import pytest
 from rich.console import Console
@@ -21,6 +22,7 @@ from keras_nasnet.inference.evaluation import (
     Evaluation,
     evaluate,
 )
+from keras_nasnet.inference.report import write_report
 from keras_nasnet.training.log import write_rows
 
 
@@ -141,3 +143,14 @@ def test_a_network_is_evaluated_on_what_can_be_read(tmp_path):
 
     with pytest.raises(ValueError, match="no image that can be evaluated, .*broken.jpg: not an i"):
         evaluate(classifier, Source([broken], np.array([0]), ["cat"]))
+
+
+@pytest.mark.every_backend
+def test_a_model_of_others_has_no_maps(tmp_path):
+    layers = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2, "softmax")]
+    classifier = Classifier(keras.Sequential([keras.Input((8, 8, 3)), *layers]), ["a", "b"])
+    source = Source(np.zeros((3, 8, 8, 3), "uint8"), np.zeros(3, int), ["a"])
+    scores = evaluate(classifier, source)
+    np.testing.assert_allclose(scores.probabilities.sum(1), 1, rtol=1e-6)
+    write_report(tmp_path / "report.html", scores, classifier, source)
+    assert "so it has no such maps" in (tmp_path / "report.html").read_text()
