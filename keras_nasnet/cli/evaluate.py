@@ -58,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
     out = Path(options.out or (folder or Path()) / PAGE)
     for path in (out, *([Path(options.csv)] if options.csv else ())):
         check_place(path)
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder; name a file to write")
     job = Job.of_run(folder) if folder else None
     source, training = _data(options.data, job)
     if folder:

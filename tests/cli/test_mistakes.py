@@ -106,6 +106,7 @@ NO_FOLDER = r"no/x\.\w+ cannot be written: .*/no does not exist; create that fol
         (["evaluate", "NASNetMobile", "--data", "{tmp}/no"], "no is not a folder; allowed are dig"),
         (["evaluate", "{tmp}", "--data", "digits", "--csv", "{tmp}/no/x.csv"], NO_FOLDER),
         (["evaluate", "{tmp}", "--data", "digits", "--out", "{tmp}/no/x.html"], NO_FOLDER),
+        (["evaluate", "{tmp}", "--data", "digits", "--out", "{tmp}"], "is a folder; name a file"),
         (["evaluate", "{tmp}", "--data", "digits"], "is not a run folder, a .keras file or one of"),
         ([], "the following arguments are required"),
     ],
