@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from keras_nasnet.atomic import check_place
+from keras_nasnet.cells.catalog import MODELS
 from keras_nasnet.cli.arguments import (
     Commands,
     add_classifier,
@@ -54,12 +55,13 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    folder = run_of(Path(options.model)) if model_file(options.model) else None
+    folder = None if options.model in MODELS else run_of(Path(options.model))
     out = Path(options.out or (folder or Path()) / PAGE)
     for path in (out, *([Path(options.csv)] if options.csv else ())):
         check_place(path)
         if path.is_dir():
             raise ValueError(f"{path} is a folder; name a file to write")
+    model_file(options.model)
     job = Job.of_run(folder) if folder else None
     source, training = _data(options.data, job)
     if folder:

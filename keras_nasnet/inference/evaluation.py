@@ -10,10 +10,10 @@ import numpy as np
 
 from keras_nasnet.data.class_name import class_indices
 from keras_nasnet.data.image import UnreadableImageError
-from keras_nasnet.data.inspection import with_progress
 from keras_nasnet.data.source import Source
 from keras_nasnet.inference.classifier import Classifier
 from keras_nasnet.optional import import_optional
+from keras_nasnet.terminal import track
 
 EXTRA = "report"
 CONFIDENCE = 0.95  # of the interval
@@ -240,7 +240,7 @@ def evaluate(classifier: Classifier, source: Source, batch_size: int = 16) -> Ev
     images = (source.open_item(item) for item in source.items)
     results = classifier.probabilities(images, batch_size)
     rows, positions, unreadable = [], [], []
-    for position, (_, row) in enumerate(with_progress(results, "evaluating", len(source))):
+    for position, (_, row) in enumerate(track(results, "evaluating", len(source))):
         if isinstance(row, UnreadableImageError):
             unreadable.append(message := str(row))
             source.unreadable.setdefault(message, message)

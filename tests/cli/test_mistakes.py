@@ -107,7 +107,10 @@ NO_FOLDER = r"no/x\.\w+ cannot be written: .*/no does not exist; create that fol
         (["evaluate", "{tmp}", "--data", "digits", "--csv", "{tmp}/no/x.csv"], NO_FOLDER),
         (["evaluate", "{tmp}", "--data", "digits", "--out", "{tmp}/no/x.html"], NO_FOLDER),
         (["evaluate", "{tmp}", "--data", "digits", "--out", "{tmp}"], "is a folder; name a file"),
-        (["evaluate", "{tmp}", "--data", "digits"], "is not a run folder, a .keras file or one of"),
+        (
+            ["evaluate", "{tmp}", "--data", "digits"],
+            "is not a run folder, a .keras file or a model",
+        ),
         ([], "the following arguments are required"),
     ],
 )
