@@ -1,6 +1,6 @@
 """A cell of the network as one layer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -15,6 +15,49 @@ from keras_nasnet.layers.drop_path import ScheduledDropPath
 from keras_nasnet.layers.normalization import register
 from keras_nasnet.layers.operation import Operation
 from keras_nasnet.tensor import MapShape, Shape, Tensor
+
+
+def evaluate_cell(
+    spec: CellSpec,
+    inputs: Sequence[Tensor],
+    apply: Callable[[str, Tensor], Tensor],
+    drop: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """A cell's output, from tensors.
+
+    Args:
+        spec: the cell.
+        inputs: the current and, if there is one, the previous state, both
+            `(batch, height, width, channels)`.
+        apply: `(name, state) -> state`, the operation with the name of a `Stage`; for an identity
+            with nothing to change, the state itself.
+        drop: what ScheduledDropPath does to the output of every operation but the identity.
+
+    Returns:
+        Float tensor `(batch, height, width, channels)`.
+    """
+
+    def edge(name: str, edge: Edge, state: Tensor) -> Tensor:
+        output = apply(name, state)
+        return output if edge.op == "identity" else drop(output)
+
+    def combine(name: str, block: Block, left: Tensor, right: Tensor) -> Tensor:
+        if block.combine == "concat":
+            return ops.concatenate([left, right], axis=-1)
+        return apply(name, left + right)
+
+    def concat(output: tuple[int, ...], states: list[Tensor]) -> Tensor:
+        return ops.concatenate(
+            [
+                apply(f"output_{source}", state) if source < 2 else state
+                for source, state in zip(output, states, strict=True)
+            ],
+            axis=-1,
+        )
+
+    current, *previous = inputs
+    states = apply("current", current), apply("previous", *previous) if previous else current
+    return walk(spec, states, edge, combine, concat)
 
 
 @register
@@ -145,28 +188,10 @@ class Cell(Composite):
             # Not `__call__`, here and below: Keras already did its work around the cell's call.
             return self.operations[name].call(state, training=training)
 
-        def edge(name: str, edge: Edge, state: Tensor) -> Tensor:
-            output = apply(name, state)
-            if drop_path is None or edge.op == "identity":
-                return output
-            return drop_path.drop(output, drop_rate)
+        def drop(output: Tensor) -> Tensor:
+            return output if drop_path is None else drop_path.drop(output, drop_rate)
 
-        def combine(name: str, block: Block, left: Tensor, right: Tensor) -> Tensor:
-            if block.combine == "concat":
-                return ops.concatenate([left, right], axis=-1)
-            return apply(name, left + right)
-
-        def concat(output: tuple[int, ...], states: list[Tensor]) -> Tensor:
-            return ops.concatenate(
-                [
-                    apply(f"output_{source}", state) if source < 2 else state
-                    for source, state in zip(output, states, strict=True)
-                ],
-                axis=-1,
-            )
-
-        states = apply("current", current), apply("previous", *previous) if previous else current
-        return walk(self.spec, states, edge, combine, concat)
+        return evaluate_cell(self.spec, [current, *previous], apply, drop)
 
     def compute_output_shape(
         self, inputs_shape: MapShape | Sequence[MapShape], step_shape: Shape | None = None

@@ -128,23 +128,16 @@ class ScheduledDropPath(keras.layers.Layer):
             if self.counter is None:
                 raise ValueError("step: wanted one, as the layer was built with a step; got None")
             step = self.counter.call(None, training=True)
-        factors = DROP_PATH_SCHEDULES[self.schedule]
-        rate = ops.convert_to_tensor(
-            self.rate * (self.depth_ratio if "depth" in factors else 1.0), "float32"
-        )
-        if "step" in factors:
-            rate = rate * ops.minimum(1.0, ops.cast(step, "float32") / self.num_steps)
-        return rate
+        settings = (self.rate, self.depth_ratio, self.num_steps, self.schedule)
+        return ops.convert_to_tensor(drop_rate(step, *settings), "float32")
 
     def drop(self, inputs: Tensor, rate: Tensor) -> Tensor:
         """Drops examples of `inputs` at a scalar `rate` in [0, 1), drawn anew in each call."""
         inputs = ops.convert_to_tensor(inputs)
         shape = (ops.shape(inputs)[0], *[1] * (len(inputs.shape) - 1))
-        keep = ops.cast(
-            keras.random.uniform(shape, dtype="float32", seed=self.seed_generator) >= rate,
-            "float32",
+        return drop_path(
+            inputs, keras.random.uniform(shape, dtype="float32", seed=self.seed_generator), rate
         )
-        return inputs * ops.stop_gradient(ops.cast(keep / (1.0 - rate), inputs.dtype))
 
     def compute_output_shape(self, inputs_shape: Shape, step_shape: Shape | None = None) -> Shape:
         return inputs_shape
@@ -158,3 +151,21 @@ class ScheduledDropPath(keras.layers.Layer):
             "schedule": self.schedule,
             "seed": self.seed,
         }
+
+
+def drop_rate(
+    step: Tensor, rate: float, depth_ratio: float, num_steps: int | None, schedule: str
+) -> Tensor:
+    """The drop rate of a cell at a training step; arguments as of `ScheduledDropPath`."""
+    factors = DROP_PATH_SCHEDULES[schedule]
+    if "depth" in factors:
+        rate *= depth_ratio
+    if "step" in factors:
+        return rate * ops.minimum(1.0, ops.cast(step, "float32") / num_steps)
+    return rate
+
+
+def drop_path(inputs: Tensor, draws: Tensor, rate: Tensor) -> Tensor:
+    """Drops examples of `inputs` where `draws`, uniform in [0, 1), are below `rate`."""
+    keep = ops.cast(draws >= rate, "float32")
+    return inputs * ops.stop_gradient(ops.cast(keep / (1.0 - rate), inputs.dtype))

@@ -14,6 +14,19 @@ from keras_nasnet.layers.pool import Pool
 from keras_nasnet.layers.unit import ConvolutionUnit, FactorizedReduction, Unit
 from keras_nasnet.tensor import MapShape, Tensor
 
+STEP_NAMES = {
+    operation.PoolStep: "pool",
+    operation.NormalizationStep: "normalization",
+    operation.FactorizedReductionStep: "factorized_reduction",
+}
+
+
+def step_name(index: int, step: operation.Step) -> str:
+    """The name of a step's layer, as in the paths of its weights."""
+    if isinstance(step, operation.ConvolutionStep):
+        return f"separable_{index}" if step.separable else f"convolution_{index}"
+    return f"{STEP_NAMES[type(step)]}_{index}"
+
 
 @register
 class Operation(Unit):
@@ -67,32 +80,26 @@ class Operation(Unit):
 
     def layer(self, index: int, step: operation.Step) -> layers.Layer:
         """The layer for one of the operation's steps."""
+        name = step_name(index, step)
         if isinstance(step, operation.PoolStep):
             return Pool(
                 **asdict(step),
                 pool_padding=self.pool_padding,
                 dtype=self.dtype_policy,
-                name=f"pool_{index}",
+                name=name,
             )
         if isinstance(step, operation.NormalizationStep):
             groups = -1 if step.per_channel else 1
-            name = f"normalization_{index}"
             return layers.GroupNormalization(groups, -1, dtype=self.dtype_policy, name=name)
         if isinstance(step, operation.FactorizedReductionStep):
             return FactorizedReduction(
-                self.filters,
-                relu=step.relu,
-                name=f"factorized_reduction_{index}",
-                **self.batch_norm_settings,
+                self.filters, relu=step.relu, name=name, **self.batch_norm_settings
             )
         if isinstance(step, operation.ConvolutionStep):
-            kind = "separable" if step.separable else "convolution"
             settings = asdict(step)
             filters = step.output_channels(self.filters, self.filters)  # for any input
             del settings["divisor"]
-            return ConvolutionUnit(
-                filters, **settings, name=f"{kind}_{index}", **self.batch_norm_settings
-            )
+            return ConvolutionUnit(filters, **settings, name=name, **self.batch_norm_settings)
         raise TypeError(f"no layer for {step!r}")
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:

@@ -9,7 +9,7 @@ from keras import layers, ops
 from keras_nasnet.cells.config import PoolPadding
 from keras_nasnet.layers.convolution import Padding, pair, pool_average, strided_shape
 from keras_nasnet.layers.normalization import register
-from keras_nasnet.tensor import MapShape, Tensor
+from keras_nasnet.tensor import MapShape, Size, Tensor
 
 
 @register
@@ -47,30 +47,7 @@ class Pool(layers.Layer):
         self.pool_padding = pool_padding
 
     def call(self, inputs: Tensor) -> Tensor:
-        if self.strides == (1, 1):
-            return self._pool(inputs, "same")
-        zeros = ("zeros", f"{self.kind}_zeros")
-        if self.pool_padding in zeros:
-            return self._pool(self._pad_zeros(inputs), "valid")
-        if self.kind == "average" and keras.config.backend() == "torch":
-            # Keras's "same" there repeats border pixels: divide by the number of real ones.
-            real = self._pad_zeros(ops.ones_like(inputs[:1, :, :, :1]))
-            return self._pool(self._pad_zeros(inputs), "valid") / self._pool(real, "valid")
-        return self._pool(inputs, "same")
-
-    def _pool(self, inputs: Tensor, padding: Padding) -> Tensor:
-        if self.kind == "average":
-            return pool_average(inputs, self.pool_size, self.strides, padding)
-        return ops.max_pool(
-            inputs, self.pool_size, self.strides, padding, data_format="channels_last"
-        )
-
-    def _pad_zeros(self, inputs: Tensor) -> Tensor:
-        """The "same" padding for a stride of 2: one less on top and left for an even size."""
-        _, height, width, _ = ops.shape(inputs)
-        border = self.pool_size // 2
-        padded = ops.pad(inputs, ((0, 0), (border, border), (border, border), (0, 0)))
-        return padded[:, (height + 1) % 2 :, (width + 1) % 2 :, :]
+        return pool(inputs, self.kind, self.pool_size, self.strides, self.pool_padding)
 
     def compute_output_shape(self, input_shape: MapShape) -> MapShape:
         return strided_shape(input_shape, self.strides, input_shape[-1])
@@ -83,3 +60,35 @@ class Pool(layers.Layer):
             "strides": self.strides,
             "pool_padding": self.pool_padding,
         }
+
+
+def pool(
+    x: Tensor, kind: str, pool_size: int, strides: Size, pool_padding: PoolPadding = "same"
+) -> Tensor:
+    """What `Pool` does, with its arguments."""
+    if strides == (1, 1):
+        return _pool(x, kind, pool_size, strides, "same")
+    if pool_padding in ("zeros", f"{kind}_zeros"):
+        return _pool(_pad_zeros(x, pool_size), kind, pool_size, strides, "valid")
+    if kind == "average" and keras.config.backend() == "torch":
+        # Keras's "same" there repeats border pixels: divide by the number of real ones.
+        total, real = (
+            pool_average(_pad_zeros(pixels, pool_size), pool_size, strides, "valid")
+            for pixels in (x, ops.ones_like(x[:1, :, :, :1]))
+        )
+        return total / real
+    return _pool(x, kind, pool_size, strides, "same")
+
+
+def _pool(x: Tensor, kind: str, pool_size: int, strides: Size, padding: Padding) -> Tensor:
+    if kind == "average":
+        return pool_average(x, pool_size, strides, padding)
+    return ops.max_pool(x, pool_size, strides, padding, data_format="channels_last")
+
+
+def _pad_zeros(x: Tensor, pool_size: int) -> Tensor:
+    """The "same" padding for a stride of 2: one less on top and left for an even size."""
+    _, height, width, _ = ops.shape(x)
+    border = pool_size // 2
+    padded = ops.pad(x, ((0, 0), (border, border), (border, border), (0, 0)))
+    return padded[:, (height + 1) % 2 :, (width + 1) % 2 :, :]

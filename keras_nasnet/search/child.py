@@ -110,6 +110,7 @@ def train_child(job: "Job", held_out: float, folder: Path) -> float:
     """
     import keras
 
+    from keras_nasnet.search.straight import can_train
     from keras_nasnet.training.callback import LOG
     from keras_nasnet.training.job import CONFIG
     from keras_nasnet.training.log import read_log
@@ -117,7 +118,11 @@ def train_child(job: "Job", held_out: float, folder: Path) -> float:
 
     keras.utils.clear_session()
     data = _data(job.data, held_out, job.seed)
-    with locked(folder, wait=True):
+    with locked(folder, wait=True) as lock:
+        if can_train(job, folder):
+            from keras_nasnet.search.straight.run import train_straight  # needs TensorFlow
+
+            return train_straight(job, data, folder, lock)
         is_begun = (folder / CONFIG).exists()
         train(job, data, folder, resume=is_begun, verbose=0, say=lambda line: None)
     return max(row["val_accuracy"] for row in read_log(folder / LOG))

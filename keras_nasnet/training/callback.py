@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, TypeAlias
+from typing import NoReturn, Protocol, TypeAlias
 
 import keras
 import numpy as np
@@ -30,6 +30,12 @@ Logs: TypeAlias = dict[str, float] | None
 
 class StoppedError(Exception):
     """Training was stopped by a signal; the message says how to resume."""
+
+
+class Stoppable(Protocol):
+    """What looks at `signal` after each training step."""
+
+    signal: signal.Signals | None
 
 
 class RunCallback(keras.callbacks.Callback):
@@ -138,7 +144,7 @@ class RunCallback(keras.callbacks.Callback):
 
 
 @contextmanager
-def stopped_by_signals(callback: RunCallback) -> Iterator[None]:
+def stopped_by_signals(callback: Stoppable) -> Iterator[None]:
     """SIGINT and SIGTERM stop at the next step; a second signal stops at once."""
     if threading.current_thread() is not threading.main_thread():
         yield

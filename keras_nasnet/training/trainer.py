@@ -92,13 +92,13 @@ def _train(
 ) -> keras.Model:
     training, _ = data
     keras.utils.set_random_seed(job.seed)
-    normalization = _normalization(job, training, run, resume)
-    batches, held_out = _batches(job, data, normalization)
+    normalization = normalization_of(job, training, run, resume)
+    batches, held_out = batches_of(job, data, normalization)
     with data_parallel(job.devices):
         model = make_model(job, len(training.class_names), job.recipe.epochs * len(batches))
         compile_model(model, job.recipe, len(batches))
         if not resume:
-            _write_config(job, training.class_names, normalization, run)
+            write_config(job, training.class_names, normalization, run)
         step = 0
         metrics: list[np.ndarray] = []
         if resume and (run / CHECKPOINT).exists():
@@ -120,7 +120,7 @@ def _train(
             say=say,
         )
         try:
-            with closing(log), stopped_by_signals(callback), _frozen_heap():
+            with closing(log), stopped_by_signals(callback), frozen_heap():
                 _fit(model, job.recipe, batches, held_out, callback, verbose)
         except NotWrittenError as error:
             raise NotWrittenError(
@@ -129,9 +129,10 @@ def _train(
     return model
 
 
-def _batches(
+def batches_of(
     job: Job, data: tuple[Source, Source], normalization: Normalization | None
 ) -> tuple[Batches, Batches]:
+    """The training and validation batches of a job."""
     training, validation = data
     batch_size = job.recipe.batch_size
     settings: dict[str, Any] = {"normalization": normalization, "one_hot": True}
@@ -175,7 +176,7 @@ def _fit(
 
 
 @contextmanager
-def _frozen_heap() -> Iterator[None]:
+def frozen_heap() -> Iterator[None]:
     """Keeps what exists so far out of garbage collection: tracing takes a sixth less time."""
     gc.freeze()
     try:
@@ -248,7 +249,7 @@ def learning_rate(recipe: Recipe, steps_per_epoch: int) -> Rate:
     return initial
 
 
-def _normalization(job: Job, training: Source, run: Path, resume: bool) -> Normalization | None:
+def normalization_of(job: Job, training: Source, run: Path, resume: bool) -> Normalization | None:
     """Mean and deviation of the training images, those stored in a resumed run, or None."""
     if not resume:
         return measure(training, job.size) if job.recipe.whiten else None
@@ -258,9 +259,10 @@ def _normalization(job: Job, training: Source, run: Path, resume: bool) -> Norma
     return config["normalization"]
 
 
-def _write_config(
+def write_config(
     job: Job, class_names: list[str], normalization: Normalization | None, run: Path
 ) -> None:
+    """Writes a run's `config.json`."""
     run.mkdir(parents=True, exist_ok=True)
     config = job.to_dict() | {"class_names": class_names, "normalization": normalization}
     replace_text(run / CONFIG, json.dumps(config, indent=2))

@@ -1,0 +1,227 @@
+"""A straight child's run: its steps, the results of its epochs, the files of its folder."""
+
+import math
+import signal
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_nasnet.atomic import replace_file
+from keras_nasnet.data.batches import Batches
+from keras_nasnet.data.source import Source
+from keras_nasnet.layers.network import TRAINING_STEP
+from keras_nasnet.layers.variable import skip_initialization
+from keras_nasnet.lock import FolderLock
+from keras_nasnet.search.straight.network import Network
+from keras_nasnet.search.straight.training import Array, State, Trainer
+from keras_nasnet.tensor import Tensor
+from keras_nasnet.training.callback import LOG, MODEL, StoppedError, stopped_by_signals
+from keras_nasnet.training.job import CONFIG, Job
+from keras_nasnet.training.log import read_log, write_rows
+from keras_nasnet.training.trainer import (
+    batches_of,
+    compile_model,
+    frozen_heap,
+    learning_rate,
+    make_model,
+    normalization_of,
+    write_config,
+)
+
+STATE = "child.npz"
+SAVE_S = 60.0  # between states within a run: what a kill loses at most
+
+
+def train_straight(
+    job: Job,
+    data: tuple[Source, Source],
+    folder: Path,
+    lock: FolderLock,
+    until: int | None = None,
+) -> float:
+    """Trains a child to a step, from the step that it has reached in its folder.
+
+    The folder holds `config.json`; `log.csv`, a row for each epoch; `child.npz`, the state to go on
+    from, with the weights of the best epoch; and, of a child trained to its last step,
+    `model.keras`, the Keras model with those weights. They are written at the end, the log and the
+    state also once a minute.
+
+    Args:
+        job: `Job` that `can_train` accepts.
+        data: training and validation `Source`.
+        folder: path of the child's run folder.
+        lock: `FolderLock` of the folder.
+        until: int, the step; the recipe's last by default.
+
+    Returns:
+        The best validation accuracy of any epoch, or -1 before the first has ended.
+
+    Raises:
+        ValueError: if the folder's state is damaged, or of other data or another child.
+        FloatingPointError: if the loss is not finite.
+        StoppedError: if the process got SIGINT or SIGTERM; the state is written before.
+        FolderInUseError: if another process has taken over the folder.
+        NotWrittenError: if a file cannot be written.
+    """
+    training, _ = data
+    is_begun = (folder / CONFIG).exists()
+    keras.utils.set_random_seed(job.seed)
+    normalization = normalization_of(job, training, folder, is_begun)
+    batches, held_out = batches_of(job, data, normalization)
+    if not is_begun:
+        write_config(job, training.class_names, normalization, folder)
+    child = Child(job, len(training.class_names), len(batches), folder, lock)
+    with stopped_by_signals(child), frozen_heap():
+        child.train(batches, held_out, child.total_steps if until is None else until)
+    return child.reward
+
+
+class Child:
+    """A child, and how far it has come.
+
+    Args:
+        job: `Job`.
+        classes: int.
+        steps_per_epoch: int.
+        folder: path of its run folder, whose state is loaded if it has one.
+        lock: `FolderLock` of the folder.
+
+    Attributes:
+        step: int, training steps so far.
+        state: `State` after them.
+        best: weights and statistics, as vectors, of the best epoch so far.
+        rows: list of dict, one for each epoch that has ended.
+    """
+
+    def __init__(
+        self, job: Job, classes: int, steps_per_epoch: int, folder: Path, lock: FolderLock
+    ) -> None:
+        self.job, self.classes, self.steps_per_epoch = job, classes, steps_per_epoch
+        self.total_steps = job.recipe.epochs * steps_per_epoch
+        self.folder, self.lock = folder, lock
+        self.signal: signal.Signals | None = None
+        network = Network(job.config, job.size, classes, bool(job.recipe.auxiliary_weight))
+        self.trainer = Trainer(network, job.recipe, self.total_steps, job.seed)
+        self.step, self.rows = 0, list[dict[str, Any]]()
+        self.state = self.trainer.begin()
+        self.best = self.trainer.evaluated(self.state)
+        if (folder / STATE).exists():
+            self._load()
+
+    @property
+    def reward(self) -> float:
+        """The best validation accuracy of any epoch, or -1 before the first has ended."""
+        return max((row["val_accuracy"] for row in self.rows), default=-1.0)
+
+    def train(self, batches: Batches, held_out: Batches, until: int) -> None:
+        """Trains to a step, then writes all files."""
+        if self.step >= until:
+            return
+        rates = self._rates()
+        saved = time.monotonic()
+        for images, labels in batches.stream(self.step):
+            self._train_on(images, labels, rates[self.step])
+            if self.step % self.steps_per_epoch == 0:
+                self._end_epoch(held_out, rates[self.step - 1])
+            if self.step >= until:
+                break
+            if self.signal is not None:
+                self._save()
+                raise StoppedError(
+                    f"stopped by {self.signal.name} at step {self.step:,} of {self.total_steps:,}"
+                )
+            if time.monotonic() - saved >= SAVE_S:
+                self._save()
+                saved = time.monotonic()
+        if self.step == self.total_steps:
+            self.write_model()
+        self._save()
+
+    def _rates(self) -> Array:
+        """The learning rate of each step."""
+        rate, steps = learning_rate(self.job.recipe, self.steps_per_epoch), range(self.total_steps)
+        rates = rate(np.array(steps)) if callable(rate) else [rate] * len(steps)
+        return np.array(rates, "float32")
+
+    def _train_on(self, images: Array, labels: Array, rate: np.float32) -> None:
+        self.state = self.trainer.step(
+            self.state, tf.constant(images), tf.constant(labels), tf.constant(self.step), rate
+        )
+        self.step += 1
+        loss = float(self.state.metrics[0])
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {loss} at step {self.step:,}; the learning rate was {rate:.4g}"
+            )
+
+    def _end_epoch(self, held_out: Batches, rate: np.float32) -> None:
+        current = self.trainer.evaluated(self.state)
+        tested = tf.zeros_like(self.state.metrics)
+        for images, labels in map(held_out.batch, range(len(held_out))):
+            tested += self.trainer.test(*current, tf.constant(images), tf.constant(labels))
+        row = {
+            "epoch": self.step // self.steps_per_epoch - 1,
+            "step": self.step,
+            "learning_rate": float(rate),
+            **_results("", self.state.metrics),
+            **_results("val_", tested),
+        }
+        if row["val_accuracy"] > self.reward:
+            self.best = current
+        self.rows.append(row)
+        self.state = self.state._replace(metrics=tf.zeros_like(tested))
+
+    def _save(self) -> None:
+        self.lock.check()
+        if not np.isfinite(self.state.weights).all():
+            raise FloatingPointError(f"a weight is not finite at step {self.step:,}")
+        if self.rows:  # first, as `_load` leaves out rows after the state's step
+            write_rows(self.folder / LOG, self.rows)
+        arrays = self.state._asdict() | self.best._asdict()
+        layout = np.array(self.trainer.layout)
+        replace_file(
+            self.folder / STATE,
+            lambda beside: np.savez(beside, step=self.step, layout=layout, **arrays),
+        )
+
+    def _load(self) -> None:
+        path = self.folder / STATE
+        try:
+            with np.load(path) as file:
+                arrays = {name: file[name] for name in file.files}
+            layout, step = arrays["layout"].tolist(), int(arrays["step"])
+            state, best = (
+                kind(*(tf.constant(arrays[name]) for name in kind._fields)) for kind in (State, Best)
+            )
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path} is not the state of a child: {error}") from error
+        if layout != self.trainer.layout:
+            raise ValueError(f"{path} is the state of another child")
+        self.step, self.state, self.best = step, state, best
+        num_epochs = step // self.steps_per_epoch
+        if num_epochs:
+            self.rows = read_log(self.folder / LOG)[:num_epochs]
+
+    def write_model(self) -> None:
+        """Writes `model.keras`: the Keras model, compiled, with the weights of the best epoch."""
+        with skip_initialization():
+            model = make_model(self.job, self.classes, self.total_steps)
+        compile_model(model, self.job.recipe, self.steps_per_epoch)
+        weights = {weight.path: weight for weight in model.weights}
+        for path, value in self.trainer.values(*self.best).items():
+            weights[path].assign(value)
+        if TRAINING_STEP in (layer.name for layer in model.layers):
+            best = max(self.rows, key=lambda row: row["val_accuracy"])
+            weights[f"{TRAINING_STEP}/step"].assign(best["step"])
+        replace_file(self.folder / MODEL, model.save)
+
+
+def _results(prefix: str, metrics: Tensor) -> dict[str, float]:
+    """Mean loss and accuracy, named as `fit` names them."""
+    loss, right, images = map(float, metrics)
+    return {f"{prefix}accuracy": right / images, f"{prefix}loss": loss / images}
