@@ -25,7 +25,7 @@ def step_name(index: int, step: operation.Step) -> str:
     """The name of a step's layer, as in the paths of its weights."""
     if isinstance(step, operation.ConvolutionStep):
         return f"separable_{index}" if step.separable else f"convolution_{index}"
-    return f"{STEP_NAMES[type(step)]}_{index}"
+    return f"{STEP_NAMES.get(type(step), 'unknown')}_{index}"
 
 
 @register

@@ -72,23 +72,31 @@ def test_inference(pair):
     model, trainer = pair
     state = trainer.state(values_of(model))
     from keras_nasnet.search.straight.network import Pass
+
     values = trainer.values(state.weights, state.statistics)
     [logits] = trainer.network(Pass(values), images(BATCH, 32, 32, 3))
-    assert relative_difference(keras.ops.softmax(logits), outputs(model, images(BATCH, 32, 32, 3))) < 1e-5
+    assert (
+        relative_difference(keras.ops.softmax(logits), outputs(model, images(BATCH, 32, 32, 3)))
+        < 1e-5
+    )
 
 
 def test_gradients(pair, monkeypatch):
     import tensorflow as tf
+
     model, trainer = pair
     x, y = images(BATCH, 32, 32, 3), np.eye(CLASSES, dtype="float32")[[0, 2]]
+
     def uniform(shape, *args, **kwargs):
         return np.random.default_rng(next(drawn)).random(shape, "float32")
+
     monkeypatch.setattr(keras.random, "uniform", uniform)
     monkeypatch.setattr(trainer, "_draw", lambda number: uniform)
     state = trainer.state(values_of(model))
     drawn = count()
     for v in model.non_trainable_variables:
-        if v.path=="training_step/step": v.assign(2)
+        if v.path == "training_step/step":
+            v.assign(2)
     with tf.GradientTape() as tape:
         loss = model.compute_loss(x, y, model(x, training=True), training=True)
     g = tape.gradient(loss, [v.value for v in model.trainable_variables])
@@ -99,7 +107,11 @@ def test_gradients(pair, monkeypatch):
         loss2, logits, statistics = trainer.loss(state, x, y, tf.constant(2))
     g2 = trainer._trained.split(tape.gradient(loss2, state.weights))
     print(n1, next(drawn), float(loss), float(loss2))
-    bad = {v.path: relative_difference(g2[v.path], a.numpy()) for v, a in zip(model.trainable_variables, g)}
+    bad = {
+        v.path: relative_difference(g2[v.path], a.numpy())
+        for v, a in zip(model.trainable_variables, g)
+    }
     print(sorted(bad.items(), key=lambda t: -t[1])[:10])
-    allg=np.concatenate([a.numpy().ravel() for a in g]); allg2=np.concatenate([g2[v.path].numpy().ravel() for v in model.trainable_variables])
+    allg = np.concatenate([a.numpy().ravel() for a in g])
+    allg2 = np.concatenate([g2[v.path].numpy().ravel() for v in model.trainable_variables])
     print(relative_difference(allg2, allg))

@@ -4,6 +4,8 @@ import math
 import signal
 import time
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from keras_nasnet.layers.network import TRAINING_STEP
 from keras_nasnet.layers.variable import skip_initialization
 from keras_nasnet.lock import FolderLock
 from keras_nasnet.search.straight.network import Network
-from keras_nasnet.search.straight.training import Array, State, Trainer
+from keras_nasnet.search.straight.training import Array, Best, State, Trainer
 from keras_nasnet.tensor import Tensor
 from keras_nasnet.training.callback import LOG, MODEL, StoppedError, stopped_by_signals
 from keras_nasnet.training.job import CONFIG, Job
@@ -44,7 +46,7 @@ def train_straight(
     lock: FolderLock,
     until: int | None = None,
 ) -> float:
-    """Trains a child to a step, from the step that it has reached in its folder.
+    """Trains a child to a step, from the one that it has reached in its folder.
 
     The folder holds `config.json`; `log.csv`, a row for each epoch; `child.npz`, the state to go on
     from, with the weights of the best epoch; and, of a child trained to its last step,
@@ -76,9 +78,23 @@ def train_straight(
     if not is_begun:
         write_config(job, training.class_names, normalization, folder)
     child = Child(job, len(training.class_names), len(batches), folder, lock)
-    with stopped_by_signals(child), frozen_heap():
+    with stopped_by_signals(child), frozen_heap(), _graphs_as_traced():
         child.train(batches, held_out, child.total_steps if until is None else until)
     return child.reward
+
+
+@contextmanager
+def _graphs_as_traced() -> Iterator[None]:
+    """Spares TensorFlow rewriting graphs: half a second each, and on CPUs no step gets faster."""
+    if tf.config.list_logical_devices("GPU"):
+        yield
+        return
+    before = tf.config.optimizer.get_experimental_options()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False} | before)
 
 
 class Child:
@@ -144,13 +160,16 @@ class Child:
 
     def _rates(self) -> Array:
         """The learning rate of each step."""
-        rate, steps = learning_rate(self.job.recipe, self.steps_per_epoch), range(self.total_steps)
-        rates = rate(np.array(steps)) if callable(rate) else [rate] * len(steps)
-        return np.array(rates, "float32")
+        rate = learning_rate(self.job.recipe, self.steps_per_epoch)
+        if not callable(rate):
+            return np.full(self.total_steps, rate, "float32")
+        steps: Any = np.arange(self.total_steps)  # all at once
+        return np.array(rate(steps), "float32")
 
     def _train_on(self, images: Array, labels: Array, rate: np.float32) -> None:
+        numbers = tf.constant(self.step), tf.constant(rate)
         self.state = self.trainer.step(
-            self.state, tf.constant(images), tf.constant(labels), tf.constant(self.step), rate
+            self.state, tf.constant(images), tf.constant(labels), *numbers
         )
         self.step += 1
         loss = float(self.state.metrics[0])
@@ -195,9 +214,8 @@ class Child:
             with np.load(path) as file:
                 arrays = {name: file[name] for name in file.files}
             layout, step = arrays["layout"].tolist(), int(arrays["step"])
-            state, best = (
-                kind(*(tf.constant(arrays[name]) for name in kind._fields)) for kind in (State, Best)
-            )
+            state = State(*(tf.constant(arrays[name]) for name in State._fields))
+            best = Best(*(tf.constant(arrays[name]) for name in Best._fields))
         except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path} is not the state of a child: {error}") from error
         if layout != self.trainer.layout:

@@ -94,7 +94,9 @@ class Trainer:
         self._trained = Vector(each for each in network.weights if not each.is_statistic)
         self._statistics = Vector(each for each in network.weights if each.is_statistic)
         self.step = tf.function(self._step, autograph=False)
-        self.test = tf.function(self._test, autograph=False, reduce_retracing=True)
+        shapes = ([None], [None], [None, None, None, 3], [None, network.classes])
+        signature = [tf.TensorSpec(shape, tf.float32) for shape in shapes]  # for any batch
+        self.test = tf.function(self._test, signature, autograph=False)
 
     def begin(self) -> State:
         """The state before the first step; draws as the Keras model does when it is built."""
@@ -112,7 +114,7 @@ class Trainer:
         )
 
     def evaluated(self, state: State) -> Best:
-        """The statistics with the weights, or with the moving averages of these if there are any."""
+        """The statistics, and the weights or their moving averages if there are any."""
         weights = state.averages if self.recipe.ema_momentum else state.weights
         return Best(weights, state.statistics)
 
