@@ -103,6 +103,13 @@ class Pass:
     dropout_rate: float = 0.0
     draw: Callable[[tuple[int, ...]], Tensor] = keras.random.uniform
     statistics: dict[str, Tensor] = field(default_factory=dict)
+    _rectified: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def relu(self, x: Tensor) -> Tensor:
+        """ReLU, once for all operations on a state."""
+        if id(x) not in self._rectified:
+            self._rectified[id(x)] = x, ops.relu(x)  # `x` too, whose id is then no other's
+        return self._rectified[id(x)][1]
 
 
 class Network:
@@ -172,7 +179,7 @@ class Network:
             if cell.previous is not None:
                 inputs.append(states[cell.previous])
             states.append(self._cell(now, cell, inputs))
-        x = ops.mean(ops.relu(states[-1]), (1, 2))
+        x = ops.mean(now.relu(states[-1]), (1, 2))
         if now.training and now.dropout_rate:
             x = drop_path(x, now.draw(tuple(x.shape)), now.dropout_rate)
         logits = [_dense(now, CLASSIFIER, x)]
@@ -200,7 +207,7 @@ class Network:
     def _head(self, now: Pass, x: Tensor) -> Tensor:
         projection, full_map = self._head_steps
         x = ops.average_pool(
-            ops.relu(x), POOL_SIZE, POOL_STRIDES, "valid", data_format="channels_last"
+            now.relu(x), POOL_SIZE, POOL_STRIDES, "valid", data_format="channels_last"
         )
         x = self._convolve(now, PROJECTION, projection, x)
         x = self._convolve(now, FULL_MAP, full_map, x, "valid")
@@ -213,7 +220,7 @@ class Network:
             return _normalize_examples(now, path, step, x)
         if isinstance(step, FactorizedReductionStep):
             kernels = (now.values[f"{path}/path_{number}_kernel"] for number in (1, 2))
-            x = reduce_factorized(ops.relu(x) if step.relu else x, *kernels)
+            x = reduce_factorized(now.relu(x) if step.relu else x, *kernels)
             return self._normalize(now, path, x)
         if isinstance(step, ConvolutionStep):
             return self._convolve(now, path, step, x)
@@ -227,7 +234,7 @@ class Network:
         x: Tensor,
         padding: Padding = "same",
     ) -> Tensor:
-        x = ops.relu(x) if step.relu else x
+        x = now.relu(x) if step.relu else x
         settings = (step.strides, step.dilation_rate, padding)
         if step.separable:
             x = convolve_depthwise(x, now.values[f"{path}/depthwise_kernel"], *settings)
