@@ -237,7 +237,8 @@ class Network:
         x = now.relu(x) if step.relu else x
         settings = (step.strides, step.dilation_rate, padding)
         if step.separable:
-            x = convolve_depthwise(x, now.values[f"{path}/depthwise_kernel"], *settings)
+            kernel = now.values[f"{path}/depthwise_kernel"]
+            x = convolve_depthwise(x, kernel, *settings, training=now.training)
             x = convolve(x, now.values[f"{path}/pointwise_kernel"])
         else:
             x = convolve(x, now.values[f"{path}/kernel"], *settings)
