@@ -88,7 +88,7 @@ def convolve_depthwise(
         return _traced_once()(x, taps, tuple(strides), dilation_rate, padding)
     is_plain = (tuple(strides), dilation_rate, padding) == ((1, 1), 1, "same")
     if training and is_plain and kernel.shape[1] > MAX_COLUMNS and _has_onednn(x):
-        return _convolve_depthwise_onednn(x, ops.convert_to_tensor(kernel))
+        return _convolve_depthwise_onednn(x, kernel)
     return ops.depthwise_conv(x, kernel, strides, padding, "channels_last", dilation_rate)
 
 
@@ -157,7 +157,7 @@ def _convolve_depthwise_onednn(x: Tensor, kernel: Tensor) -> Tensor:
 
         return tf.nn.depthwise_conv2d(x, kernel, padding="SAME", **settings), gradients
 
-    return convolve(x, kernel)
+    return convolve(x, tf.convert_to_tensor(kernel))  # a variable could not be given
 
 
 @cache

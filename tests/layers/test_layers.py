@@ -223,6 +223,21 @@ def test_depthwise_convolution_and_gradient_by_columns_are_the_native_ones(
         np.testing.assert_allclose(ours, native, rtol=0, atol=1e-5 * np.abs(native).max())
 
 
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="oneDNN is TensorFlow's")
+def test_wide_depthwise_kernels_are_trained_without_a_graph_too(monkeypatch):
+    import tensorflow as tf
+
+    x, layer = tf.constant(images(2, 5, 4, 3)), ConvolutionUnit(4, 5, separable=True)
+    layer.build(x.shape)
+    gradients = []
+    for is_used in (True, False):
+        monkeypatch.setattr(convolution, "is_onednn_used", partial(bool, is_used))
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(x, training=True) ** 3)
+        gradients.append(tape.gradient(loss, layer.depthwise_kernel.value).numpy())
+    assert relative_difference(*gradients) <= 1e-5
+
+
 def value_and_gradients(function, *arguments, jit_compile=True):
     """Of the sum of a function's squares, compiled by XLA unless told otherwise."""
 
