@@ -22,8 +22,8 @@ from keras_nasnet.lock import FolderLock
 from keras_nasnet.search.straight.network import Network
 from keras_nasnet.search.straight.training import Array, Best, State, Trainer
 from keras_nasnet.tensor import Tensor
-from keras_nasnet.training.callback import LOG, MODEL, StoppedError, stopped_by_signals
-from keras_nasnet.training.job import CONFIG, Job
+from keras_nasnet.training.callback import LOG, StoppedError, stopped_by_signals
+from keras_nasnet.training.job import CONFIG, MODEL, Job
 from keras_nasnet.training.log import read_log, write_rows
 from keras_nasnet.training.trainer import (
     batches_of,
