@@ -19,6 +19,7 @@ from keras_nasnet.cells.layout import output_width
 from keras_nasnet.cells.operation import OPERATIONS
 from keras_nasnet.lock import locked
 from keras_nasnet.search import child, straight
+from keras_nasnet.training import trainer
 from keras_nasnet.training.callback import CHECKPOINT, LOG, MODEL, StoppedError
 from keras_nasnet.training.log import read_log
 from keras_nasnet.training.recipes import recipe
@@ -335,3 +336,15 @@ def test_what_keras_has_begun_is_left_to_keras(tmp_path):
     assert straight.can_train(JOB, tmp_path)
     (tmp_path / CHECKPOINT).touch()
     assert not straight.can_train(JOB, tmp_path)
+
+
+def test_a_child_without_chance_is_trained_as_by_fit(tmp_path):
+    """From the same first weights, on the same batches at the same rates."""
+    one = job(learning_rate=0.002, drop_path_rate=0.0)
+    trainer.train(one, DATA, tmp_path / "fit", verbose=0, say=lambda line: None)
+    train(tmp_path / "straight", one)
+    fit, ours = (read_log(tmp_path / name / LOG) for name in ("fit", "straight"))
+    assert len(fit) == len(ours) == one.recipe.epochs
+    for expected, row in zip(fit, ours, strict=True):
+        assert list(row) == list(expected)
+        assert row == pytest.approx(expected, rel=1e-3)
