@@ -86,9 +86,9 @@ def ticking(times):
     """Appends the time at each training step's end by `fit`."""
     method = RunCallback.on_train_batch_end
 
-    def call(self, *arguments):
+    def call(self, *arguments, **named):
         times.append(time.perf_counter())
-        method(self, *arguments)
+        method(self, *arguments, **named)
 
     RunCallback.on_train_batch_end = call
     try:
