@@ -4,7 +4,7 @@ PYTHON ?= python3
 TESTS ?= $(if $(filter tensorflow,$(BACKEND)),,-m every_backend)
 EXTRAS := $(BACKEND),data,plot,search,hub
 ifeq ($(BACKEND),tensorflow)
-EXTRAS := $(EXTRAS),onnx,openvino,litert,serve,detection,dev
+EXTRAS := $(EXTRAS),cluster,onnx,openvino,litert,serve,detection,dev
 else
 EXTRAS := $(EXTRAS),test
 endif

@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from math import inf
@@ -72,7 +72,11 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator["FolderLock"]:
 
 
 class FolderLock:
-    """The lock of a folder; see `locked`."""
+    """The lock of a folder; see `locked`.
+
+    Attributes:
+        also_check: called by `check`, for what else must hold before a file is written.
+    """
 
     # filelock's `SoftFileLease` works across hosts, but on NFS and SMB it keeps the lock of a dead
     # holder forever: they cannot exchange two names.
@@ -80,6 +84,7 @@ class FolderLock:
     def __init__(self, folder: Path) -> None:
         self.folder, self._path = folder, folder / HOLDER
         self._lock = FileLock(folder / LOCK, timeout=RETRY_S)
+        self.also_check: Callable[[], None] = lambda: None
         self._text = ""
         self._released = threading.Event()
 
@@ -146,6 +151,7 @@ class FolderLock:
                 f"{self.folder} was taken over by {_name(_read(self._path))}, because this process "
                 f"was silent for {LEASE_S:.0f} seconds; it stops writing"
             )
+        self.also_check()
 
     def release(self) -> None:
         self._released.set()

@@ -5,6 +5,7 @@
 """
 
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -58,7 +59,7 @@ def test_a_search_is_gone_on_with(written):
         project_name="search",
     )
     assert tuner.oracle.end_order == ["0", "1"]
-    tuner.search()
+    tuner.search(executor=ThreadPoolExecutor(1))
     assert [tuner.oracle.trials[key].score for key in tuner.oracle.end_order] == [0.11, 0.11, 0.5]
 
 

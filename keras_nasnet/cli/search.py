@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,18 +19,24 @@ from keras_nasnet.cli.arguments import (
     size,
 )
 from keras_nasnet.lock import locked
+from keras_nasnet.search.attempt import ExecutorError
+from keras_nasnet.search.cluster import check_cluster, cluster
+from keras_nasnet.search.local import MAX_WORKERS
 from keras_nasnet.search.space import SearchSpace
-from keras_nasnet.search.workers import LOOPBACK, MAX_WORKERS
 from keras_nasnet.terminal import console
 from keras_nasnet.training.job import MAX_SEED
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from keras_nasnet.search import NASNetTuner
 
 SETTINGS = "search.json"
 MAX_JSON = 1_000_000  # characters
 LIMITS = ("trials", "seconds", "finalists", "finalist_epochs")  # may change on resuming
-PLACES = ("workers", "bind")  # where it runs; does not affect what it finds
+TLS = ("tls_ca_file", "tls_cert", "tls_key")
+# Where it runs, which does not affect what it finds.
+PLACES = ("workers", "scheduler", "scheduler_file", *TLS)
 
 
 def add(commands: Commands) -> None:
@@ -64,19 +71,7 @@ def add(commands: Commands) -> None:
         metavar="N",
         help="epochs per finalist; default: five times a trial's",
     )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=1,
-        metavar="N",
-        help="trials to run in parallel, each on its share of the cores; default: %(default)s",
-    )
-    parser.add_argument(
-        "--bind",
-        metavar="ADDRESS",
-        help="address for workers on other machines, such as 0.0.0.0. There is no "
-        "authentication: anyone who reaches it can stop or alter the search",
-    )
+    _add_places(parser)
     parser.add_argument(
         "--searcher",
         default="controller",
@@ -108,12 +103,53 @@ def add(commands: Commands) -> None:
     add_set(parser)
 
 
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="trials to run in parallel, each on its share of the cores or one GPU, or on a "
+        "cluster; default: one, or as many as the cluster has workers",
+    )
+    cluster = parser.add_mutually_exclusive_group()
+    cluster.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="run the trials on the Dask cluster at tcp://HOST:PORT or tls://HOST:PORT. Without "
+        "TLS, anyone who reaches it can run code on the cluster",
+    )
+    cluster.add_argument(
+        "--scheduler-file",
+        metavar="FILE",
+        help="the same, by the file that dask scheduler --scheduler-file wrote",
+    )
+    for name, what in zip(TLS, ("authority", "certificate", "key of the certificate"), strict=True):
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            metavar="FILE",
+            help=f"PEM file for a cluster with TLS: {what}",
+        )
+
+
 def run(options: argparse.Namespace) -> int:
     folder = run_folder(options, (*LIMITS, *PLACES))
+    place = _place(options)
     with locked(folder):
         settings = _settings(options, folder)
         choose_backend()
-        return _search(_tuner(settings, folder), settings, options.workers, options.bind)
+        with place as executor:  # a scheduler that does not answer is an error before any work
+            return _search(_tuner(settings, folder), settings, options.workers, executor)
+
+
+def _place(options: argparse.Namespace) -> AbstractContextManager["Executor | None"]:
+    """The executor of a cluster, once entered; None where there is none."""
+    if options.workers is not None:
+        check_integers(1, MAX_WORKERS, workers=options.workers)
+    tls = {name: getattr(options, name) for name in TLS}
+    if options.scheduler is None and options.scheduler_file is None and not any(tls.values()):
+        return nullcontext()
+    check_cluster(options.scheduler, options.scheduler_file, *tls.values())
+    return cluster(options.scheduler, scheduler_file=options.scheduler_file, **tls)
 
 
 def _settings(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -129,7 +165,6 @@ def _settings(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         raise ValueError("--trials, --seconds: at least one is required")
     counts = {name: settings[name] for name in ("finalists", "finalist_epochs")}
     check_integers(1, **{name: count for name, count in counts.items() if count is not None})
-    check_integers(1, MAX_WORKERS, workers=options.workers)
     check_integers(0, MAX_SEED, seed=settings["seed"])
     from keras_nasnet.search import SEARCHERS  # needs SciPy, unlike the other commands
 
@@ -162,29 +197,33 @@ def _tuner(settings: dict[str, Any], folder: Path) -> "NASNetTuner":
 
 
 def _search(
-    tuner: "NASNetTuner", settings: dict[str, Any], num_workers: int, bind: str | None
+    tuner: "NASNetTuner",
+    settings: dict[str, Any],
+    num_workers: int | None,
+    executor: "Executor | None",
 ) -> int:
     from keras_nasnet.search.child import ChildFailedError
     from keras_nasnet.search.record import BEST
     from keras_nasnet.search.report import REPORT
 
     folder, data = Path(tuner.project_dir), settings["data"]
-    if bind:
-        console.print(f"listening on {bind} without authentication: anyone can alter this search")
+    places: Any = {"num_workers": num_workers, "executor": executor}
+    go_on = f"To resume once it can be: keras-nasnet search --resume {folder}"
     try:
-        tuner.search(data, num_workers=num_workers, address=bind or LOOPBACK)
+        tuner.search(data, **places)
         trials = [tuner.oracle.trials[key] for key in tuner.oracle.end_order]
         if all(trial.score is None for trial in trials):
             return _failed(f"no trial succeeded{_last_reason(tuner, trials)}")
         if settings["finalists"]:
-            tuner.train_finalists(data, settings["finalists"], settings["finalist_epochs"])
-    except NotWrittenError as error:
-        go_on = f"To resume once it can be: keras-nasnet search --resume {folder}"
+            tuner.train_finalists(
+                data, settings["finalists"], settings["finalist_epochs"], **places
+            )
+    except (NotWrittenError, ExecutorError) as error:
         return _failed(f"{error}\n{go_on}")
     except KeyboardInterrupt:
         console.print(f"\nstopped; to resume: keras-nasnet search --resume {folder}")
         return 130
-    except (FloatingPointError, ChildFailedError) as error:  # in a finalist
+    except ChildFailedError as error:  # a finalist's
         return _failed(str(error))
     tuner.results_summary()
     console.print(f"{folder / REPORT} reports the search, {folder / BEST} has the best cells")

@@ -1,17 +1,14 @@
-"""Children: networks of the candidate cells, each trained in its own process."""
+"""Children: networks of the candidate cells, trained outside of the search's process."""
 
 import logging
-import os
 import threading
-import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from keras_nasnet.lock import locked
-from keras_nasnet.onednn import use_onednn
-from keras_nasnet.optional import import_optional
+from keras_nasnet.search.attempt import LostError, Results
 
 if TYPE_CHECKING:
     from keras_nasnet.data.source import Source
@@ -21,66 +18,34 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+_alone = threading.Lock()  # of the child that trains: a backend's state is its process's
+
+
 class ChildFailedError(RuntimeError):
-    """The process of a child died."""
+    """A child that had to be trained was not."""
 
 
-class Children:
-    """Trains children one after another outside of this process.
+@dataclass(frozen=True)
+class Child:
+    """What an attempt at a trial of a search does: trains a child, or resumes its training.
 
-    This keeps out what a backend caches for the networks it has run, and whatever kills a
-    process: loky replaces one that died or grew by a few hundred MiB.
+    Args:
+        job, held_out: as in `train_child`.
+        metric: str, the name of its validation accuracy.
     """
 
-    def __init__(self) -> None:
-        self._executor: Any = None
+    job: "Job"
+    held_out: float
+    metric: str = "val_accuracy"
 
-    def train(self, job: "Job", held_out: float, folder: Path) -> float:
-        """Like `train_child`, in the other process.
+    def __call__(self, folder: Path) -> Results:
+        from keras_nasnet.training.callback import StoppedError
 
-        Raises:
-            ChildFailedError: if that process died.
-            Exception: what `train_child` raised.
-        """
-        return self._run(train_child, job, held_out, folder)
-
-    def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        loky = import_optional("loky", "search")
-        if self._executor is None:
-            self._executor = loky.ProcessPoolExecutor(
-                1, timeout=None, initializer=_begin, initargs=(os.getpid(),)
-            )
         try:
-            return self._executor.submit(function, *arguments).result()
-        except loky.process_executor.BrokenProcessPool as error:
-            self.close()
-            raise ChildFailedError(
-                f"the child's process died, perhaps out of memory: {error}"
-            ) from error
-
-    def close(self) -> None:
-        """Kills the other process, whatever it is doing."""
-        if self._executor is not None:
-            self._executor.shutdown(kill_workers=True)
-            self._executor = None
-
-
-def die_with(parent: int) -> None:
-    """Ends this process when the search's process is gone, since nobody waits for the child."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _begin(parent: int) -> None:
-    die_with(parent)
-    use_onednn()
-    # Children do not repeat what `inspect_data` has logged.
-    logging.getLogger("keras_nasnet.data.source").setLevel(logging.ERROR)
+            with _alone:
+                return {self.metric: train_child(self.job, self.held_out, folder)}, 0
+        except StoppedError as error:  # as when a cluster wants its node back
+            raise LostError(str(error)) from error
 
 
 def inspect_data(name: str, held_out: float, seed: int, size: "Size") -> None:

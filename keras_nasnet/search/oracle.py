@@ -12,7 +12,7 @@ from keras_tuner.engine.trial import Trial
 
 from keras_nasnet.check import check_integers, is_number, shown
 from keras_nasnet.search.private import WholeOracle
-from keras_nasnet.search.searchers.searcher import Searcher
+from keras_nasnet.search.searchers.searcher import RandomSearcher, Searcher
 
 # keras-tuner's names for the outcomes of a trial.
 RUNNING, STOPPED, COMPLETED, FAILED = "RUNNING", "STOPPED", "COMPLETED", "FAILED"
@@ -39,6 +39,7 @@ class SearcherOracle(WholeOracle):
         seconds: float, search time so far.
         trial_seconds: dict of float, the seconds that each ended trial took; those of a trial that
             a kill interrupted count from where it resumed.
+        losses: dict of int, how often an executor lost each trial that has not ended.
 
     Raises:
         ValueError: if a limit is out of range, there is none, or there are several objectives.
@@ -77,6 +78,7 @@ class SearcherOracle(WholeOracle):
         self._begin = time.monotonic()
         self.trial_seconds: dict[str, float] = {}
         self._trial_begins: dict[str, float] = {}
+        self.losses: dict[str, int] = {}
         self._saves = True
         self._ended = ended
 
@@ -118,9 +120,21 @@ class SearcherOracle(WholeOracle):
             self._tell(self.trials[trial.trial_id])
             begin = self._trial_begins.pop(trial.trial_id)
             self.trial_seconds[trial.trial_id] = self.seconds - begin
+            self.losses.pop(trial.trial_id, None)
         self.save()
         if self._ended is not None:
             self._ended(self.trials[trial.trial_id])
+
+    @keras_tuner.synchronized
+    def lose(self, trial_id: str, times: int = 1) -> int:
+        """Records that an executor lost a trial, which has neither succeeded nor failed.
+
+        Returns:
+            How often that has happened to the trial in all.
+        """
+        self.losses[trial_id] = self.losses.get(trial_id, 0) + times
+        self.save()
+        return self.losses[trial_id]
 
     def _tell(self, trial: Trial) -> None:
         if trial.trial_id in self.searcher.rewards:
@@ -156,11 +170,17 @@ class SearcherOracle(WholeOracle):
         for trial_id in self.end_order:
             self._tell(self.trials[trial_id])
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # For a `run_trial` in another process: its objective and hyperparameters, no trials.
+        searcher = RandomSearcher(self.searcher.decisions)
+        return SearcherOracle, (searcher, self.objective, self.max_trials, self.max_seconds)
+
     def get_state(self) -> dict[str, Any]:
         return super().get_state() | {
             "searcher": self.searcher.get_state(),
             "seconds": self.seconds,
             "trial_seconds": self.trial_seconds,
+            "losses": self.losses,
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -168,3 +188,4 @@ class SearcherOracle(WholeOracle):
         self.searcher.set_state(state["searcher"])
         self._seconds_before, self._begin = state["seconds"], time.monotonic()
         self.trial_seconds = state["trial_seconds"]
+        self.losses = state.get("losses", {})  # not in 0.1

@@ -5,17 +5,20 @@ A version of keras-tuner may move them; `tests/search/test_private.py` says whic
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import keras_tuner
 from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import Trial
-from keras_tuner.src import config
+from keras_tuner.src.engine.tuner_utils import (
+    convert_to_metrics_dict,
+    get_best_step,
+    validate_trial_results,
+)
 
 from keras_nasnet.atomic import replace_text
+from keras_nasnet.search.attempt import Results
 
 
 class WholeOracle(keras_tuner.Oracle):
@@ -44,36 +47,26 @@ class WholeOracle(keras_tuner.Oracle):
 
 
 class WholeTuner(BaseTuner):
-    """A tuner whose file is complete at any moment, and that can become a worker's."""
+    """A tuner whose file is complete at any moment."""
 
-    oracle: Any  # or its proxy in a worker
-
-    @property
-    def is_worker(self) -> bool:
-        """Whether keras-tuner's environment variables name another chief."""
-        return self._is_worker()
+    oracle: Any
 
     def save(self) -> None:
-        if not self.is_worker:
-            self.oracle.save()
+        self.oracle.save()
         # keras-tuner resumes a search if this file exists.
         _write_json(Path(self._get_tuner_fname()), self.get_state())
 
-    def become_worker(self, name: str) -> None:
-        """Switches to the chief's oracle; otherwise only a new tuner can be a worker's."""
-        from keras_tuner.src.distribute.oracle_client import OracleClient  # with gRPC
 
-        self.tuner_id, self.oracle = name, OracleClient(self.oracle)
+def results_of(returned: Any, objective: keras_tuner.Objective) -> Results:
+    """What a `run_trial` returned, in any of keras-tuner's ways, as plain numbers.
 
-
-@contextmanager
-def without_tracebacks() -> Iterator[None]:
-    """Keeps keras-tuner from printing tracebacks of failed trials; it has no option for this."""
-    debug, config.DEBUG = config.DEBUG, False
-    try:
-        yield
-    finally:
-        config.DEBUG = debug
+    Raises:
+        keras_tuner.errors.FatalError: if it is none of those.
+    """
+    validate_trial_results(returned, objective, "Tuner.run_trial()")
+    metrics = convert_to_metrics_dict(returned, objective)
+    step = get_best_step(returned, objective)
+    return {name: float(value) for name, value in metrics.items()}, step
 
 
 def _write_json(path: Path, state: dict[str, Any]) -> None:

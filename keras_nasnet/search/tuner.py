@@ -1,7 +1,8 @@
 """Cell search as a keras-tuner tuner."""
 
-from contextlib import closing, nullcontext
-from dataclasses import replace
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,18 @@ from keras_nasnet.cells.config import MAX_FILTERS, MAX_INPUT_SIZE, MIN_INPUT_SIZ
 from keras_nasnet.cells.genotype import Genotype
 from keras_nasnet.cells.layout import output_width
 from keras_nasnet.check import check_integers, check_member, check_size
-from keras_nasnet.lock import FolderInUseError, FolderLock, locked
+from keras_nasnet.lock import FolderLock, locked
 from keras_nasnet.search import SEARCHERS
-from keras_nasnet.search.child import Children, inspect_data
+from keras_nasnet.search.child import Child, inspect_data
+from keras_nasnet.search.finalists import train_longer
+from keras_nasnet.search.local import MAX_WORKERS, LocalExecutor
 from keras_nasnet.search.oracle import SearcherOracle
-from keras_nasnet.search.private import WholeTuner, without_tracebacks
+from keras_nasnet.search.private import WholeTuner
 from keras_nasnet.search.progress import SearchProgress, score_text
 from keras_nasnet.search.record import SearchRecord
-from keras_nasnet.search.report import Row
 from keras_nasnet.search.searchers import Searcher
 from keras_nasnet.search.space import SearchSpace
-from keras_nasnet.search.workers import LOOPBACK, MAX_WORKERS, workers
+from keras_nasnet.search.trials import Attempts, RunTrial, Work, run_trials
 from keras_nasnet.tensor import Size
 from keras_nasnet.terminal import console
 from keras_nasnet.training.job import MODEL, Job
@@ -35,15 +37,11 @@ HELD_OUT_SHARE = 0.1  # 5,000 of CIFAR-10's 50,000 images, appendix A
 LONGER = 5  # times the epochs of a trial, for finalists by default
 
 
-class _TakenOverError(keras_tuner.errors.FatalError, FolderInUseError):
-    """Another process has a trial's folder: the trial did not fail, but the search ends."""
-
-
 class NASNetTuner(WholeTuner):
     """Searches for the cells of a NASNet.
 
-    Each trial trains a child, a small network of the cells to be tried, by a recipe in a process of
-    its own; its run folder is the trial's. `trials.csv` lists all trials that have ended,
+    Each trial trains a child, a small network of the cells to be tried, by a recipe and outside of
+    this process; its run folder is the trial's. `trials.csv` lists all trials that have ended,
     `best.json` is the genotype of the best, `report.html` is the report, and the folder of a
     trial that failed has an `error.txt`. To continue a search that was stopped or killed, make the
     same tuner and call `search` again: it goes on in the middle of the child. The folder is locked
@@ -54,6 +52,7 @@ class NASNetTuner(WholeTuner):
     with fewer threads sums are taken in another order: the same cells get another reward.
 
     A subclass may override `run_trial(trial, ...)` and return a float; `search` then needs no data.
+    It is called where children train, on a copy of the tuner, which has to be picklable.
 
     Args:
         space: `SearchSpace`; the paper's by default.
@@ -104,7 +103,6 @@ class NASNetTuner(WholeTuner):
         self.num_cells, self.filters, self.recipe = num_cells, filters, recipe
         self.size = check_size(size, MIN_INPUT_SIZE, MAX_INPUT_SIZE)
         self.seed = seed
-        self._children = Children()
         self.child_config(self.space.decode([0] * len(self.space)))  # a mistake is an error now
         self._progress: SearchProgress | None = None
         self._record = SearchRecord(self)
@@ -113,9 +111,8 @@ class NASNetTuner(WholeTuner):
         )
         oracle.verbose = 0
         self._lock: FolderLock | None = None
-        if not self.is_worker:
-            with locked(Path(directory or ".") / project_name):
-                pass  # no other process searches there
+        with locked(Path(directory or ".") / project_name):
+            pass  # no other process searches there
         super().__init__(oracle, None, directory, project_name, overwrite)
         self.save()  # without this file keras-tuner does not continue a search
 
@@ -138,83 +135,115 @@ class NASNetTuner(WholeTuner):
         self,
         data: str | None = None,
         *,
-        num_workers: int = 1,
-        address: str = LOOPBACK,
+        num_workers: int | None = None,
+        executor: Executor | None = None,
         **arguments: Any,
     ) -> None:
         """Runs trials until a limit is reached.
 
+        A trial whose process or node dies is begun again, and its child goes on from its last
+        checkpoint; when that happens to a trial for the fourth time, it has failed.
+
         Args:
             data: str, as in `keras_nasnet.data.open_data`. Its validation images are not used.
                 Images that cannot be decoded are left out, and logged when a search begins.
-            num_workers: int from 1 to 1,024, default 1: how many trials run at once. More than one
-                are processes, keras-tuner's chief and workers, which share the cores.
-            address: str, default `"127.0.0.1"`. Where the chief listens, without authentication.
+            num_workers: int from 1 to 1,024, how many trials run at once. By default one or, with
+                an executor, as many as that has processes.
+            executor: `concurrent.futures.Executor` to run the trials, such as Dask's
+                `client.get_executor(pure=False)`. By default processes of this machine, which
+                share its cores or have a GPU each. The data have to be where it runs them. Where
+                the search's folder is not, log and best model of each child are sent back.
             arguments: for a `run_trial` of a subclass.
 
         Raises:
-            ValueError: if `num_workers` is out of range.
+            ValueError: if `num_workers` is out of range, or the executor does not tell how many
+                processes it has.
             FolderInUseError: if another process searches there, or has taken over the search.
-            RuntimeError: if workers die before they start a trial.
+            ExecutorError: if the executor cannot run trials any more. To go on, search again.
         """
-        check_integers(1, MAX_WORKERS, num_workers=num_workers)
         if data is not None:
             arguments["data"] = data
-        if self.is_worker:  # the chief is elsewhere
-            self._search(arguments)
-            return
-        is_parallel = num_workers > 1 or address != LOOPBACK
-        with locked(Path(self.project_dir)) as lock:
+        is_ours = type(self).run_trial is NASNetTuner.run_trial
+
+        def work_of(trial: Trial) -> Work:
+            return (
+                self.child_of(trial, **arguments) if is_ours else RunTrial(self, trial, arguments)
+            )
+
+        with (
+            locked(Path(self.project_dir)) as lock,
+            self._attempts(executor, num_workers, lock) as attempts,
+        ):
             self.reload()  # another process may have continued it
             self._record.rows.clear()
-            is_ours = type(self).run_trial is NASNetTuner.run_trial
             if is_ours and data is not None and not self.oracle.trials:
                 inspect_data(data, HELD_OUT_SHARE, self.seed, self.size)
-            others = (
-                workers(self, num_workers, address, arguments) if is_parallel else nullcontext()
-            )
             try:
-                with others, SearchProgress(self.oracle) as self._progress:
+                with SearchProgress(self.oracle) as self._progress:
                     self._lock = lock
-                    self._search(arguments)
+                    run_trials(self, attempts, work_of)
             finally:
                 self._progress = self._lock = None
                 lock.check()
                 self._record.write()
 
-    def work(self, name: str, arguments: dict[str, Any]) -> None:
-        """Searches as a worker of this name, for the chief that keras-tuner's variables name."""
-        self.become_worker(name)
-        self._search(arguments)
+    @contextmanager
+    def _attempts(
+        self, executor: Executor | None, num_workers: int | None, lock: FolderLock
+    ) -> Iterator[Attempts]:
+        """Attempts on an executor, or on this machine; none goes on afterwards."""
+        if num_workers is not None:
+            check_integers(1, MAX_WORKERS, num_workers=num_workers)
+        if executor is None:
+            num_workers = num_workers or 1
+            used: Executor = LocalExecutor(num_workers)
+        else:
+            used = executor
+        try:
+            attempts = Attempts(used, num_workers, self.oracle.lose, lock.check)
+            try:
+                yield attempts
+            finally:
+                attempts.stop()
+        finally:
+            if executor is None:
+                used.shutdown()
 
-    def _search(self, arguments: dict[str, Any]) -> None:
-        with closing(self._children), without_tracebacks():  # those go to files
-            super().search(**arguments)
+    def child_of(self, trial: Trial, data: str) -> Child:
+        """What an attempt at a trial does."""
+        job = Job(self.child_config(self.genotype(trial)), self.recipe, data, self.size, self.seed)
+        return Child(job, HELD_OUT_SHARE, self.oracle.objective.name)
 
     def run_trial(self, trial: Trial, data: str) -> float:
-        folder = self.get_trial_dir(trial.trial_id)
-        try:
-            return self._train(self.genotype(trial), self.recipe, data, folder)
-        except FolderInUseError as error:
-            raise _TakenOverError(str(error)) from error
+        child = self.child_of(trial, data)
+        metrics, _ = child(Path(self.get_trial_dir(trial.trial_id)))
+        return metrics[child.metric]
 
     def on_trial_end(self, trial: Trial) -> None:
         if self._lock is not None:
             self._lock.check()
         super().on_trial_end(trial)
 
-    def _train(self, genotype: Genotype, recipe: Recipe, data: str, folder: str | Path) -> float:
-        job = Job(self.child_config(genotype), recipe, data, self.size, self.seed)
-        return self._children.train(job, HELD_OUT_SHARE, Path(folder))
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy for another process has: nothing that writes the search's files."""
+        return self.__dict__ | {"_record": None, "_progress": None, "_lock": None}
 
-    def train_finalists(self, data: str, count: int, epochs: int | None = None) -> list[Genotype]:
+    def train_finalists(
+        self,
+        data: str,
+        count: int,
+        epochs: int | None = None,
+        *,
+        num_workers: int | None = None,
+        executor: Executor | None = None,
+    ) -> list[Genotype]:
         """Trains the cells of the best trials again, from scratch and longer, and ranks them.
 
         `finalists.csv` lists them, and `best.json` then holds the best of them. Those that have
         been trained for so many epochs are not trained again.
 
         Args:
-            data: as for `search`.
+            data, num_workers, executor: as for `search`.
             count: int >= 1; 250 in the paper.
             epochs: int >= 1, five times those of a trial by default.
 
@@ -222,8 +251,10 @@ class NASNetTuner(WholeTuner):
             Genotypes, best first.
 
         Raises:
-            ValueError: if a number is below 1, or no trial has succeeded.
+            ValueError: if a number is out of range, or no trial has succeeded.
             FolderInUseError: if another process searches there.
+            ChildFailedError: if a finalist fails.
+            ExecutorError: as from `search`.
 
         Reference:
             Zoph et al. 2018, section 4.
@@ -233,23 +264,12 @@ class NASNetTuner(WholeTuner):
         trials = [t for t in self.oracle.get_best_trials(count) if t.score is not None]
         if not trials:
             raise ValueError("no trial has succeeded, so there are no finalists")
-        with locked(Path(self.project_dir)):
-            return self._train_finalists(trials, data, epochs)
-
-    def _train_finalists(self, trials: list[Trial], data: str, epochs: int) -> list[Genotype]:
-        longer = replace(self.recipe, epochs=epochs)
-        rows: list[Row] = []
-        with closing(self._children):
-            for trial in trials:
-                folder = Path(self.project_dir) / "finalists" / f"{trial.trial_id}_{epochs}"
-                score = self._train(self.genotype(trial), longer, data, folder)
-                console.print(
-                    f"finalist {len(rows) + 1} of {len(trials)}, trial {trial.trial_id}: "
-                    f"{score_text(trial.score)}, after {epochs} epochs {score_text(score)}"
-                )
-                rows.append({"trial": trial.trial_id, "reward": trial.score, "longer": score})
-        rows.sort(key=lambda row: -row["longer"])
-        self._record.write_finalists(rows)
+        with (
+            locked(Path(self.project_dir)) as lock,
+            self._attempts(executor, num_workers, lock) as attempts,
+        ):
+            rows = train_longer(self, trials, data, epochs, attempts)
+            self._record.write_finalists(rows)
         return [self.genotype(self.oracle.trials[row["trial"]]) for row in rows]
 
     def _trial_ended(self, trial: Trial) -> None:

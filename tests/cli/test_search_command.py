@@ -4,6 +4,7 @@ import re
 
 import pytest
 from support.command import run
+from support.works import Counting
 
 from keras_nasnet.search import NASNetTuner
 
@@ -47,8 +48,8 @@ def test_a_search_of_which_all_trials_fail(capsys, tmp_path, monkeypatch):
     told = rf"^keras-nasnet: no trial succeeded; the last one: {reason} \(traceback in {file}\)$"
     assert re.search(told, err, re.MULTILINE)
 
-    monkeypatch.setattr(NASNetTuner, "run_trial", lambda self, trial, data: 0.5)
-    monkeypatch.setattr(NASNetTuner, "train_finalists", lambda self, data, count, epochs: None)
+    monkeypatch.setattr(NASNetTuner, "child_of", lambda self, trial, data: Counting(0.5))
+    monkeypatch.setattr(NASNetTuner, "train_finalists", lambda self, *arguments, **places: None)
     status, printed, err = run(capsys, "search", "--resume", out, "--trials", "3")
     assert status == 0
     assert (out / "best.json").exists()

@@ -1,23 +1,17 @@
-"""The search for cells: real children, trained, stopped, killed and loaded."""
+"""The search for cells: real children, trained and loaded; what is written and refused."""
 
 import csv
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from support import TESTS
 from support.locks import written_by
 from support.pictures import write_folder
-from support.searches import SMALL, SPACE, at_once, course, tuner
+from support.searches import SMALL, SPACE, at_once, here, tuner
 
 from keras_nasnet import Genotype
 from keras_nasnet.lock import HOLDER, FolderInUseError
-from keras_nasnet.search import NASNetTuner
+from keras_nasnet.search import NASNetTuner, child
 from keras_nasnet.search.record import BEST, ERROR, FINALISTS, TRIALS
 from keras_nasnet.training.callback import LOG
 from keras_nasnet.training.log import read_log, read_rows
@@ -80,7 +74,7 @@ def test_without_data_where_trials_need_none(tmp_path):
             return sum(edge.op == "conv_1x1" for b in blocks for edge in (b.left, b.right)) + bonus
 
     one = Counting(SPACE, directory=tmp_path, max_trials=60)
-    one.search(bonus=3)
+    one.search(executor=here(), bonus=3)
     assert one.oracle.get_best_trials()[0].score == 5
 
 
@@ -109,60 +103,6 @@ def test_mistakes_are_told_before_anything_is_written(tmp_path, options, message
     assert not list(tmp_path.iterdir())
 
 
-SEARCH = """
-import sys
-sys.path.insert(0, {tests!r})
-from support.searches import at_once
-one = at_once(sys.argv[1])
-print("READY", flush=True)
-one.search()
-"""
-
-
-@pytest.mark.slow
-def test_a_killed_search_loses_nothing_and_counts_nothing_twice(tmp_path):
-    rng, num_kills = random.Random(0), 4
-    code = SEARCH.format(tests=TESTS)
-    for _ in range(num_kills):
-        command = [sys.executable, "-c", code, tmp_path / "broken"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        process.stdout.readline()
-        try:
-            process.wait(rng.uniform(0, 1.5))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-        _, errors = process.communicate()
-        assert process.returncode in (0, -signal.SIGKILL), errors.decode()
-    resumed, whole = at_once(tmp_path / "broken"), at_once(tmp_path / "whole")
-    resumed.search()
-    whole.search()
-    assert course(resumed) == course(whole)
-    runs = (Path(resumed.project_dir) / "runs.txt").read_text().split()
-    assert set(runs) == set(whole.oracle.start_order)
-    assert len(runs) <= 60 + num_kills, "only what ran at a kill runs again"
-
-
-@pytest.mark.slow
-def test_a_child_whose_process_dies_is_a_failure_and_the_next_is_trained(tmp_path, monkeypatch):
-    one = tuner(tmp_path)
-    train, tried = one._children.train, []
-
-    def dying(job, held_out, folder):
-        tried.append(folder)
-        if len(tried) == 1:
-            one._children._run(os._exit, 9)
-        return train(job, held_out, folder)
-
-    monkeypatch.setattr(one._children, "train", dying)
-    one.search("digits")
-    first, second = (one.oracle.trials[key] for key in one.oracle.start_order)
-    assert (first.status, second.status) == ("FAILED", "COMPLETED")
-    assert "ChildFailedError: the child's process died" in first.message
-    folders = [Path(one.get_trial_dir(trial.trial_id)) for trial in (first, second)]
-    assert (folders[0] / ERROR).read_text() == first.message
-    assert not (folders[1] / ERROR).exists()
-
-
 @pytest.mark.slow
 def test_images_that_children_leave_out_are_told_once_when_a_search_begins(tmp_path, caplog, capfd):
     """In this process alone: not again in each that trains children."""
@@ -187,7 +127,7 @@ def failing(folder, **options):
 
 def test_a_failed_trial_is_a_line_and_a_file(tmp_path, capsys):
     one = failing(tmp_path)
-    one.search()
+    one.search(executor=here())
     folder = Path(one.project_dir)
     printed, errors = capsys.readouterr()
     assert not errors
@@ -223,8 +163,8 @@ def test_a_search_that_is_going_on_elsewhere_is_left_alone(tmp_path, hold):
 
 def test_what_another_process_has_searched_meanwhile_is_not_lost(tmp_path):
     one, other = at_once(tmp_path), at_once(tmp_path, max_trials=40)
-    other.search()
-    one.search()
+    other.search(executor=here())
+    one.search(executor=here())
     runs = (Path(one.project_dir) / "runs.txt").read_text().split()
     assert len(runs) == len(set(runs)) == 60
     assert len(read_rows(Path(one.project_dir) / TRIALS)) == 60
@@ -243,7 +183,7 @@ def test_a_search_that_was_taken_over_writes_no_more(tmp_path):
     files = {}
     one = TakenOver(SPACE, "random", directory=tmp_path, max_trials=8)
     with pytest.raises(FolderInUseError, match="was taken over by process 7 on elsewhere"):
-        one.search()
+        one.search(executor=here())
     assert contents(one.project_dir) == files
     (Path(one.project_dir) / HOLDER).unlink()
     resumed = TakenOver(SPACE, "random", directory=tmp_path, max_trials=3)
@@ -260,15 +200,7 @@ def test_a_trial_in_other_hands_is_no_failed_trial(tmp_path, monkeypatch):
     def train(*arguments):
         raise FolderInUseError("the trial was taken over")
 
-    monkeypatch.setattr(one._children, "train", train)
+    monkeypatch.setattr(child, "train_child", train)
     with pytest.raises(FolderInUseError, match="the trial was taken over"):
-        one.search("digits")
+        one.search("digits", executor=here())
     assert tuner(tmp_path).oracle.end_order == []
-
-
-@pytest.mark.slow
-def test_a_child_waits_for_the_one_of_a_killed_search(tmp_path, hold):
-    one = tuner(tmp_path, max_trials=1)
-    hold(Path(one.project_dir) / "trial_0", 2)
-    one.search("digits")
-    assert [trial.status for trial in one.oracle.trials.values()] == ["COMPLETED"]

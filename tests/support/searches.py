@@ -1,9 +1,11 @@
 """Searches that take no time."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from keras_nasnet.search import NASNetTuner, SearchSpace
 from keras_nasnet.training.recipes import recipe
+from support.works import Counting
 
 SPACE = SearchSpace(1, ["identity", "max_pool_3x3", "conv_1x1"], ["add"])
 
@@ -30,6 +32,22 @@ def at_once(folder, max_trials=60):
             return float(sum(trial.hyperparameters.values.values()))
 
     return AtOnce(SPACE, directory=folder, max_trials=max_trials)
+
+
+def here():
+    """An executor in this process."""
+    return ThreadPoolExecutor(1)
+
+
+def counting(folder, max_trials=60, *, steps=1, step_s=0.0, searcher="random"):
+    """A search of children that only count, whose processes start without Keras."""
+
+    class CountingTuner(NASNetTuner):
+        def child_of(self, trial):
+            reward = float(sum(trial.hyperparameters.values.values()))
+            return Counting(reward, steps, step_s)
+
+    return CountingTuner(SPACE, searcher, directory=folder, max_trials=max_trials)
 
 
 def course(tuner):

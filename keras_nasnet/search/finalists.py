@@ -1,0 +1,51 @@
+"""The end of a search: the best cells, trained longer."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_tuner.engine.trial import Trial
+
+from keras_nasnet.search.child import Child, ChildFailedError
+from keras_nasnet.search.progress import reason_of, score_text
+from keras_nasnet.search.report import Row
+from keras_nasnet.search.trials import Attempts
+from keras_nasnet.terminal import console
+
+if TYPE_CHECKING:
+    from keras_nasnet.search.tuner import NASNetTuner
+
+
+def train_longer(
+    tuner: "NASNetTuner", trials: list[Trial], data: str, epochs: int, attempts: Attempts
+) -> list[Row]:
+    """Trains the cells of trials again, from scratch.
+
+    Returns:
+        The rows of `finalists.csv`, the best first.
+
+    Raises:
+        ChildFailedError: if one fails.
+    """
+    waiting, rows = trials[::-1], []
+    while waiting or len(attempts):
+        while waiting and attempts.has_room():
+            trial = waiting.pop()
+            folder = Path(tuner.project_dir) / "finalists" / f"{trial.trial_id}_{epochs}"
+            attempts.begin(trial.trial_id, folder, _longer(tuner.child_of(trial, data), epochs))
+        for trial_id, outcome in attempts.ended():
+            if outcome.results is None:
+                raise ChildFailedError(f"finalist {trial_id}: {reason_of(outcome.message)}")
+            (longer,) = outcome.results[0].values()
+            reward = tuner.oracle.trials[trial_id].score
+            rows.append({"trial": trial_id, "reward": reward, "longer": longer})
+            console.print(
+                f"finalist {len(rows)} of {len(trials)}, trial {trial_id}: "
+                f"{score_text(reward)}, after {epochs} epochs {score_text(longer)}"
+            )
+    return sorted(rows, key=lambda row: -row["longer"])
+
+
+def _longer(child: Child, epochs: int) -> Child:
+    job = replace(child.job, recipe=replace(child.job.recipe, epochs=epochs))
+    return replace(child, job=job)
