@@ -1,5 +1,6 @@
 """The executor of a Dask cluster, by the address of its scheduler."""
 
+import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -9,6 +10,8 @@ from pathlib import Path
 from keras_nasnet.optional import import_optional
 
 TIMEOUT_S = 30
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -55,6 +58,8 @@ def cluster(
             f"no Dask scheduler at {address or scheduler_file}: {error}"
         ) from None
     with client:
+        if not client.nthreads():
+            log.warning("%s has no workers yet; trials wait for them", address or scheduler_file)
         yield client.get_executor(pure=False)
 
 

@@ -109,6 +109,7 @@ class Attempts:
             except SearchEndedError as error:
                 raise error.args[0] from None
             except LostError as error:
+                self.has_room()  # else it is no loss: there is no executor any more
                 losses = self._lose(attempt.trial_id, error.times)
                 if losses <= MAX_LOSSES:
                     self.begin(attempt.trial_id, attempt.folder, attempt.work)

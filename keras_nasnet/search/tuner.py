@@ -210,7 +210,9 @@ class NASNetTuner(WholeTuner):
                 used.shutdown()
 
     def child_of(self, trial: Trial, data: str) -> Child:
-        """What an attempt at a trial does."""
+        """What an attempt at a trial does, wherever it runs."""
+        if Path(data).exists():
+            data = str(Path(data).absolute())
         job = Job(self.child_config(self.genotype(trial)), self.recipe, data, self.size, self.seed)
         return Child(job, HELD_OUT_SHARE, self.oracle.objective.name)
 

@@ -16,6 +16,7 @@ from keras_nasnet.data import source
 from keras_nasnet.lock import HOLDER, LOCK
 
 SEARCH = ["search", "--data", "digits", "--out", "{tmp}/run"]
+CLUSTER = [*SEARCH, "--trials", "3", "--scheduler"]
 TRAIN = ["train", "--data", "digits", "--out", "{tmp}/run"]
 MANY = "999999999"
 NO_FOLDER = r"no/x\.\w+ cannot be written: .*/no does not exist; create that folder first"
@@ -89,6 +90,12 @@ NO_FOLDER = r"no/x\.\w+ cannot be written: .*/no does not exist; create that fol
         ([*SEARCH, "--trials", "3", "--seed", "-1"], "seed: wanted an integer of at least 0"),
         ([*SEARCH, "--trials", "3", "--workers", "0"], "workers: wanted"),
         ([*SEARCH, "--trials", "3", "--finalists", "0"], "finalists: wanted"),
+        ([*SEARCH, "--trials", "3", "--scheduler-file", "{tmp}/a"], "/a is not a file"),
+        ([*SEARCH, "--trials", "3", "--tls-key", "a"], "scheduler, scheduler_file: wanted one"),
+        ([*CLUSTER, "tcp://a:1", "--tls-key", "a"], "tls_key: wanted all three or none"),
+        ([*CLUSTER, "tls://a:1"], "tls://a:1: needs tls_ca_file, tls_cert and tls_key"),
+        ([*CLUSTER, "tcp://127.0.0.1:1"], "no Dask scheduler at tcp://127.0.0.1:1: "),
+        ([*CLUSTER, "nonsense://a"], "no Dask scheduler at nonsense://a: "),
         ([*SEARCH, "--trials", "3", "--set", "epochs=0"], "epochs.*got 0"),
         (["search", "--resume", "{tmp}", "--trials", "9"], "is not a search folder"),
         (["plot", "NASNetLarge", "--out", "{tmp}/cells.jpg"], "wanted a file ending in .png"),
@@ -114,7 +121,8 @@ NO_FOLDER = r"no/x\.\w+ cannot be written: .*/no does not exist; create that fol
         ([], "the following arguments are required"),
     ],
 )
-def test_a_mistake_is_told_in_a_line(capsys, tmp_path, arguments, message):
+def test_a_mistake_is_told_in_a_line(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.setattr("keras_nasnet.search.cluster.TIMEOUT_S", 1)
     (tmp_path / "genotype.json").write_text(NASNET_A.to_json())
     (tmp_path / "deep.json").write_text("[" * 10**5)
     (tmp_path / "large.json").write_text("[" * 10**6)

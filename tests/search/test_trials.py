@@ -2,14 +2,13 @@
 
 import multiprocessing
 import os
-import time
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import keras_tuner
-import psutil
 import pytest
+from support.processes import all_gone
 from support.searches import SPACE, counting, course, here, tuner
 from support.works import Counting, share_of_process, steps_of
 
@@ -33,13 +32,6 @@ class Deadly(NASNetTuner):
         number = int(trial.trial_id)
         lives = {1: 2, 2: 99}.get(number, 0)
         return Counting(float(number), 3, 0.05, deadly=(1,), lives=lives)
-
-
-def all_gone(pids, timeout_s=10):
-    deadline = time.monotonic() + timeout_s
-    while any(psutil.pid_exists(pid) for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return not any(psutil.pid_exists(pid) for pid in pids)
 
 
 @pytest.mark.slow
@@ -70,18 +62,19 @@ def test_what_dies_is_begun_again_and_its_neighbours_do_not_notice(tmp_path):
     assert not one.oracle.losses
 
 
-class Overriding(NASNetTuner):
-    def run_trial(self, trial, bonus):
-        return {"val_accuracy": bonus + int(trial.trial_id), "pid": os.getpid()}
-
-
 @pytest.mark.slow
 def test_a_run_trial_of_ones_own_goes_to_the_executor_too(tmp_path):
+    class Overriding(NASNetTuner):
+        def run_trial(self, trial, bonus):
+            Path(self.get_trial_dir(trial.trial_id), "ran.txt").touch()
+            return {"val_accuracy": bonus + int(trial.trial_id), "pid": os.getpid()}
+
     one = Overriding(SPACE, "random", directory=tmp_path, max_trials=2)
     one.search(bonus=3)
     trials = list(one.oracle.trials.values())
     assert [trial.score for trial in trials] == [3, 4]
     assert {trial.metrics.get_best_value("pid") for trial in trials} & {os.getpid()} == set()
+    assert all(Path(one.get_trial_dir(key), "ran.txt").exists() for key in "01")
 
 
 def test_a_run_trial_that_returns_nothing_ends_the_search(tmp_path):
