@@ -44,6 +44,7 @@ thorough: $(VENV)/installed
 	$(BIN)/python benchmarks/weight_files.py --fuzz 5000 --processes 2
 	$(BIN)/python benchmarks/kills.py --kills 50
 	$(BIN)/python benchmarks/kills.py --search --kills 200
+	$(BIN)/python benchmarks/kills.py --engines --kills 100
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .

@@ -5,6 +5,10 @@ identical to those of an uninterrupted one.
 
     KERAS_BACKEND=tensorflow python benchmarks/kills.py --kills 50
     KERAS_BACKEND=tensorflow python benchmarks/kills.py --search --kills 200
+    KERAS_BACKEND=tensorflow python benchmarks/kills.py --engines --kills 100
+
+With `--engines` workers, Dask's scheduler, the search's process and everything at once are killed,
+on this machine's processes and on Dask, a tenth of them while real children train.
 """
 
 import argparse
@@ -35,10 +39,10 @@ run_of(job(**arguments), run, resume=(run / "config.json").exists(), checkpoint_
 SEARCH = """
 import sys
 sys.path.insert(0, {tests!r})
-from support.searches import at_once
+from support.searches import at_once, here
 one = at_once(sys.argv[1], {length})
 print("READY", flush=True)
-one.search()
+one.search(executor=here())
 """
 
 
@@ -116,14 +120,28 @@ def kill_search(folder: Path, options):
     print("same trials in the same order, with the same rewards:", course(one) == course(other))
 
 
+def kill_engines(num_kills: int):
+    from engines import kill_search as kill_part
+
+    rng = random.Random(0)
+    for on_cluster in (False, True):
+        kill_part(num_kills // 2 - num_kills // 20, on_cluster, None, rng)
+        kill_part(num_kills // 20, on_cluster, "digits", rng)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--epochs", type=int, default=200, help="epochs of the run")
     parser.add_argument("--search", action="store_true", help="kill a search that does not train")
+    parser.add_argument(
+        "--engines", action="store_true", help="kill what searches run on, and searches on it"
+    )
     parser.add_argument("--trials", type=int, default=1000, help="trials of the search")
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if options.engines:
+        return kill_engines(options.kills)
     with tempfile.TemporaryDirectory() as folder:
         (kill_search if options.search else kill_run)(Path(folder), options)
 

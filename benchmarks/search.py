@@ -7,6 +7,7 @@ accuracy found, and for all together the share of the way from a table's median 
     python benchmarks/search.py --seeds 100
     python benchmarks/search.py --ablations --seeds 20
     python benchmarks/search.py --overhead
+    python benchmarks/search.py --engines
 """
 
 import argparse
@@ -191,10 +192,15 @@ def main():
     parser.add_argument(
         "--overhead", action="store_true", help="measure time for 50 decisions instead"
     )
+    parser.add_argument("--engines", action="store_true", help="measure what trials run on instead")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
     if options.overhead:
         return overhead()
+    if options.engines:
+        from engines import compare as compare_engines
+
+        return compare_engines(num_trials=20, num_kills=4)
     compare(
         ABLATIONS if options.ablations else {name: SEARCHERS[name] for name in options.searchers},
         options,

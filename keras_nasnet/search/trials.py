@@ -17,6 +17,7 @@ import keras
 import keras_tuner
 from keras_tuner.engine.trial import Trial
 
+from keras_nasnet.check import check_integers
 from keras_nasnet.search.attempt import (
     Attempt,
     ExecutorError,
@@ -28,6 +29,7 @@ from keras_nasnet.search.attempt import (
     run_attempt,
     write_files,
 )
+from keras_nasnet.search.local import MAX_WORKERS, LocalExecutor
 from keras_nasnet.search.oracle import COMPLETED, FAILED, STOPPED
 from keras_nasnet.search.private import results_of
 
@@ -126,6 +128,40 @@ class Attempts:
                 begin_attempt(attempt.folder)
 
 
+@contextmanager
+def attempts_on(
+    executor: Executor | None,
+    num_workers: int | None,
+    lose: Callable[[str, int], int],
+    check: Callable[[], None],
+) -> Iterator[Attempts]:
+    """Attempts on an executor, or on processes of this machine; none goes on afterwards.
+
+    Args:
+        executor: as in `Attempts`, or None for this machine.
+        num_workers: as in `Attempts`; one process by default.
+        lose, check: as in `Attempts`.
+
+    Raises:
+        ValueError: if `num_workers` is out of range, or as from `Attempts`.
+    """
+    if num_workers is not None:
+        check_integers(1, MAX_WORKERS, num_workers=num_workers)
+    own = None
+    if executor is None:
+        num_workers = num_workers or 1
+        executor = own = LocalExecutor(num_workers)
+    try:
+        attempts = Attempts(executor, num_workers, lose, check)
+        try:
+            yield attempts
+        finally:
+            attempts.stop()
+    finally:
+        if own is not None:
+            own.shutdown()
+
+
 def _outcome_of(future: "Future[Outcome]", trial_id: str) -> Outcome:
     try:
         return future.result()
@@ -156,18 +192,26 @@ def room(executor: Executor, num_workers: int | None) -> int:
         ExecutorError: if Dask's scheduler is gone, which leaves futures pending for ever.
     """
     client = getattr(executor, "_client", None)  # Dask's, which has no public name
-    if client is not None and client.status != "running":
-        raise ExecutorError(f"Dask's scheduler is gone: the client is {client.status}")
+    if client is not None:
+        num_processes = _size_of(client)  # each trains one child at a time
+        return num_workers or max(1, num_processes)
     if num_workers is not None:
         return num_workers
-    if client is not None:
-        with _executor_errors("next"):
-            return max(1, len(client.nthreads()))  # each worker trains one child at a time
     known = getattr(executor, "_max_workers", None)  # Python's own, which have no public name
     if known is None:
         kind = type(executor).__name__
         raise ValueError(f"num_workers: required, since {kind} does not tell how many it has")
     return int(known)
+
+
+def _size_of(client: Any) -> int:
+    try:
+        if client.status == "running":
+            return len(client.nthreads())
+        reason = f"the client is {client.status}"
+    except Exception as error:  # of many kinds
+        reason = f"{type(error).__name__}: {error}"
+    raise ExecutorError(f"Dask's scheduler is gone: {reason}")
 
 
 def run_trials(tuner: "NASNetTuner", attempts: Attempts, work_of: Callable[[Trial], Work]) -> None:

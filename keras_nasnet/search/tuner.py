@@ -1,8 +1,6 @@
 """Cell search as a keras-tuner tuner."""
 
-from collections.abc import Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +18,13 @@ from keras_nasnet.lock import FolderLock, locked
 from keras_nasnet.search import SEARCHERS
 from keras_nasnet.search.child import Child, inspect_data
 from keras_nasnet.search.finalists import train_longer
-from keras_nasnet.search.local import MAX_WORKERS, LocalExecutor
 from keras_nasnet.search.oracle import SearcherOracle
 from keras_nasnet.search.private import WholeTuner
 from keras_nasnet.search.progress import SearchProgress, score_text
 from keras_nasnet.search.record import SearchRecord
 from keras_nasnet.search.searchers import Searcher
 from keras_nasnet.search.space import SearchSpace
-from keras_nasnet.search.trials import Attempts, RunTrial, Work, run_trials
+from keras_nasnet.search.trials import RunTrial, Work, attempts_on, run_trials
 from keras_nasnet.tensor import Size
 from keras_nasnet.terminal import console
 from keras_nasnet.training.job import MODEL, Job
@@ -172,7 +169,7 @@ class NASNetTuner(WholeTuner):
 
         with (
             locked(Path(self.project_dir)) as lock,
-            self._attempts(executor, num_workers, lock) as attempts,
+            attempts_on(executor, num_workers, self.oracle.lose, lock.check) as attempts,
         ):
             self.reload()  # another process may have continued it
             self._record.rows.clear()
@@ -187,30 +184,10 @@ class NASNetTuner(WholeTuner):
                 lock.check()
                 self._record.write()
 
-    @contextmanager
-    def _attempts(
-        self, executor: Executor | None, num_workers: int | None, lock: FolderLock
-    ) -> Iterator[Attempts]:
-        """Attempts on an executor, or on this machine; none goes on afterwards."""
-        if num_workers is not None:
-            check_integers(1, MAX_WORKERS, num_workers=num_workers)
-        if executor is None:
-            num_workers = num_workers or 1
-            used: Executor = LocalExecutor(num_workers)
-        else:
-            used = executor
-        try:
-            attempts = Attempts(used, num_workers, self.oracle.lose, lock.check)
-            try:
-                yield attempts
-            finally:
-                attempts.stop()
-        finally:
-            if executor is None:
-                used.shutdown()
-
-    def child_of(self, trial: Trial, data: str) -> Child:
+    def child_of(self, trial: Trial, data: str | None = None) -> Child:
         """What an attempt at a trial does, wherever it runs."""
+        if data is None:
+            raise ValueError("data: required, names the images to train on")
         if Path(data).exists():
             data = str(Path(data).absolute())
         job = Job(self.child_config(self.genotype(trial)), self.recipe, data, self.size, self.seed)
@@ -268,7 +245,7 @@ class NASNetTuner(WholeTuner):
             raise ValueError("no trial has succeeded, so there are no finalists")
         with (
             locked(Path(self.project_dir)) as lock,
-            self._attempts(executor, num_workers, lock) as attempts,
+            attempts_on(executor, num_workers, self.oracle.lose, lock.check) as attempts,
         ):
             rows = train_longer(self, trials, data, epochs, attempts)
             self._record.write_finalists(rows)

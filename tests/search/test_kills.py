@@ -4,19 +4,16 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
-from support import TESTS
 from support.clusters import Cluster
 from support.command import run
 from support.processes import all_gone, wait_until
-from support.searches import SMALL, counting, course, here, tuner
+from support.searches import SMALL, asking, counting, course, here, tuner
 from support.works import COUNT, Counting, steps_of
 
 from keras_nasnet.lock import HOLDER, FolderInUseError
@@ -28,25 +25,6 @@ from keras_nasnet.training.callback import CHECKPOINT, LOG
 from keras_nasnet.training.log import read_log
 
 pytestmark = pytest.mark.slow
-
-SEARCH = """
-import sys
-sys.path.insert(0, {tests!r})
-from contextlib import nullcontext
-from support.searches import counting
-from keras_nasnet.search.cluster import cluster
-folder, trials, steps, *file = sys.argv[1:]
-with cluster(scheduler_file=file[0]) if file else nullcontext() as executor:
-    one = counting(folder, int(trials), steps=int(steps), step_s=0.1, searcher="controller")
-    print("READY", flush=True)
-    one.search(executor=executor)
-"""
-
-
-def asking(folder, trials, steps, *file):
-    """A process that searches."""
-    command = [sys.executable, "-c", SEARCH.format(tests=TESTS), folder, trials, steps, *file]
-    return subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE)
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +46,7 @@ def folders(search):
 def test_a_killed_search_loses_nothing_counts_nothing_twice_and_leaves_nobody(tmp_path):
     """It is that which was left alone, and while it ran nobody else could search there."""
     for begun in (3, 6):
-        process = asking(tmp_path / "broken", 12, 2)
+        process = asking(tmp_path / "broken", 12, steps=2)
         wait_until(lambda begun=begun: len([*(tmp_path / "broken").rglob(COUNT)]) >= begun)
         with pytest.raises(FolderInUseError, match=f"is in use by process {process.pid} on"):
             counting(tmp_path / "broken", 12)
@@ -88,7 +66,7 @@ def test_a_killed_search_loses_nothing_counts_nothing_twice_and_leaves_nobody(tm
 
 
 def test_a_search_whose_process_died_meets_its_children_on_the_cluster(tmp_path, dask):
-    process = asking(tmp_path / "search", 2, 200, dask.file)
+    process = asking(tmp_path / "search", 2, steps=200, scheduler_file=str(dask.file))
     counts = [tmp_path / "search" / "nasnet_search" / f"trial_{n}" / COUNT for n in range(2)]
     wait_until(lambda: all(count.exists() for count in counts))
     process.kill()

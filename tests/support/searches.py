@@ -50,6 +50,31 @@ def counting(folder, max_trials=60, *, steps=1, step_s=0.0, searcher="random"):
     return CountingTuner(SPACE, searcher, directory=folder, max_trials=max_trials)
 
 
+SEARCH = """
+import json, sys
+from contextlib import nullcontext
+from support.searches import counting, tuner
+from keras_nasnet.search.cluster import cluster
+folder, trials, options = json.loads(sys.argv[1])
+file, workers, data = (options.pop(name, None) for name in ("scheduler_file", "workers", "data"))
+with cluster(scheduler_file=file) if file else nullcontext() as executor:
+    make = tuner if data else counting
+    one = make(folder, max_trials=trials, **options)
+    one.search(data, executor=executor, num_workers=workers)
+"""
+
+
+def asking(folder, trials, **options):
+    """A process that searches: with children that count, or with `data` to train real ones on."""
+    if "data" not in options:
+        options = {"step_s": 0.1, "searcher": "controller"} | options
+    command = [sys.executable, "-c", SEARCH, json.dumps([str(folder), trials, options])]
+    paths = os.pathsep.join((TESTS, os.environ.get("PYTHONPATH", "")))
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": paths}
+    )
+
+
 def course(tuner):
     """Trials in the order they began, with their values and what the searcher was told."""
     oracle = tuner.oracle
