@@ -14,11 +14,7 @@ from pathlib import Path
 from threading import Thread
 
 import psutil
-
-ROOT = Path(__file__).parents[1]
-sys.path += [str(ROOT / "tests"), str(ROOT / "examples")]
-os.environ["PYTHONPATH"] = os.pathsep.join((*sys.path[-2:], os.environ.get("PYTHONPATH", "")))
-
+from support import TESTS
 from support.clusters import Cluster
 from support.processes import all_gone, wait_until
 from support.searches import asking, counting, course, tuner
@@ -29,6 +25,8 @@ from keras_nasnet.search.cluster import cluster
 from keras_nasnet.search.local import LocalExecutor
 
 WORKERS = 2
+PATHS = (TESTS, str(Path(__file__).parents[1] / "examples"))  # for the processes of the engines
+os.environ["PYTHONPATH"] = os.pathsep.join((*PATHS, os.environ.get("PYTHONPATH", "")))
 
 
 @contextmanager
@@ -53,6 +51,8 @@ def dask(folder):
 @contextmanager
 def ray(folder):
     import ray
+
+    sys.path.append(PATHS[1])
     from search_ray import RayExecutor
 
     ray.init(num_cpus=WORKERS, include_dashboard=False, log_to_driver=False)

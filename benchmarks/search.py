@@ -14,9 +14,11 @@ import argparse
 import itertools
 import os
 import statistics
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
+from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one core per process
 
@@ -198,6 +200,7 @@ def main():
     if options.overhead:
         return overhead()
     if options.engines:
+        sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
         from engines import compare as compare_engines
 
         return compare_engines(num_trials=20, num_kills=4)

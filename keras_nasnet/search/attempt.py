@@ -139,8 +139,8 @@ def latest_attempt(folder: Path) -> int | None:
 
 def _files_of(folder: Path) -> Files:
     """What is sent back of a run folder: settings, log and best model."""
-    from keras_nasnet.training.callback import LOG, MODEL
-    from keras_nasnet.training.job import CONFIG
+    from keras_nasnet.training.callback import LOG
+    from keras_nasnet.training.job import CONFIG, MODEL
 
     paths = [folder / name for name in (CONFIG, LOG, MODEL)]
     contents = {path.name: path.read_bytes() for path in paths if path.exists()}

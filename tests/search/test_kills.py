@@ -21,7 +21,8 @@ from keras_nasnet.search import NASNetTuner
 from keras_nasnet.search.attempt import ExecutorError, latest_attempt
 from keras_nasnet.search.cluster import cluster
 from keras_nasnet.search.local import CAN_PIN, THREADS
-from keras_nasnet.training.callback import CHECKPOINT, LOG
+from keras_nasnet.training.callback import LOG
+from keras_nasnet.training.job import CONFIG
 from keras_nasnet.training.log import read_log
 
 pytestmark = pytest.mark.slow
@@ -132,7 +133,7 @@ def test_a_child_that_was_killed_is_the_one_left_alone(tmp_path, monkeypatch):
     folder = Path(broken.get_trial_dir("0"))
 
     def kill():
-        wait_until((folder / CHECKPOINT).exists)
+        wait_until((folder / CONFIG).exists)
         os.kill(json.loads((folder / HOLDER).read_text())["pid"], signal.SIGKILL)
 
     killer = threading.Thread(target=kill)

@@ -1,10 +1,15 @@
 """Searches that take no time."""
 
+import json
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from keras_nasnet.search import NASNetTuner, SearchSpace
 from keras_nasnet.training.recipes import recipe
+from support import TESTS
 from support.works import Counting
 
 SPACE = SearchSpace(1, ["identity", "max_pool_3x3", "conv_1x1"], ["add"])
