@@ -3,16 +3,26 @@
     python examples/finetune.py photos/                         # downloads ImageNet weights
     python examples/finetune.py photos/ --weights my.weights.h5
 
-The folder has one subfolder of images per class. First the new classifier is trained on the frozen
-network, then the whole network or part of it with a small learning rate.
+The folder has one subfolder of images per class. The steps are those of `keras-nasnet train`: look
+at the data, start from a linear classifier on the frozen network, train from a cell on, keep what
+validates best.
 """
 
 import argparse
 
 import keras
 
-import keras_nasnet
-from keras_nasnet.data import Batches, open_data
+from keras_nasnet.cells.catalog import MODELS
+from keras_nasnet.data import open_data
+from keras_nasnet.training import (
+    Job,
+    choose,
+    compile_model,
+    fit_linear_head,
+    make_batches,
+    make_model,
+    recipe,
+)
 
 
 def main():
@@ -20,40 +30,38 @@ def main():
     parser.add_argument("folder", help="folder with one subfolder of images per class")
     parser.add_argument("--weights", default="imagenet", help="default: %(default)s")
     parser.add_argument("--size", type=int, default=224, help="image size; default: %(default)s")
-    parser.add_argument("--epochs", type=int, default=3, help="per phase")
-    parser.add_argument(
-        "--from-layer", metavar="NAME", help="first layer to train, such as cell_08; default: all"
-    )
+    parser.add_argument("--epochs", type=int, help="default: by the number of images")
     parser.add_argument("--out", default="finetuned.keras", help="default: %(default)s")
     options = parser.parse_args()
 
-    training, validation = open_data(options.folder)
     size = (options.size, options.size)
-    batches = Batches(training, size, seed=0)
-    held_out = Batches(validation, size)
+    given = {} if options.epochs is None else {"epochs": options.epochs}
+    settings = recipe("finetune", **given)
+    data = open_data(options.folder)
+    job = Job(MODELS["NASNetMobile"], settings, options.folder, size, weights=options.weights)
+    job = choose(job, data, given)
+    for name, reason in job.choices.items():
+        print(f"{name} {getattr(job.recipe, name)}: {reason}")
 
-    backbone = keras_nasnet.NASNetMobile(
-        input_shape=(*size, 3), include_top=False, weights=options.weights, pooling="avg"
-    )
-    classifier = keras.layers.Dense(len(training.class_names), activation="softmax")
-    model = keras.Sequential([backbone, classifier])
-
-    def fit(learning_rate):
-        model.compile(
-            keras.optimizers.Adam(learning_rate),
-            loss="sparse_categorical_crossentropy",
-            metrics=["accuracy"],
-        )
-        model.fit(batches, epochs=options.epochs, validation_data=held_out)
-
-    print("training the new classifier", flush=True)
-    backbone.trainable = False
-    fit(1e-3)
-    print(f"training the network from {options.from_layer or 'its first layer'} on", flush=True)
-    keras_nasnet.unfreeze(backbone, options.from_layer)
-    fit(1e-4)
-
+    training, _ = data
+    batches, held_out = make_batches(job, data)
+    epochs = job.recipe.epochs
+    model = make_model(job, len(training.class_names), epochs * len(batches))
+    compile_model(model, job.recipe, len(batches))
+    fit_linear_head(model, training, held_out, job.recipe.augmentation)
+    linear = model.evaluate(held_out, return_dict=True)["accuracy"]
+    print(f"a linear classifier on the frozen network: {linear:.2%}", flush=True)
     model.save(options.out)
+    best = keras.callbacks.ModelCheckpoint(
+        options.out, "val_accuracy", save_best_only=True, mode="max", initial_value_threshold=linear
+    )
+    stop = keras.callbacks.EarlyStopping(
+        "val_accuracy", patience=job.recipe.patience or epochs, mode="max"
+    )
+    callbacks = [best, stop]
+    if job.recipe.ema_momentum:  # averaged weights are what is validated and saved
+        callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+    model.fit(batches, epochs=epochs, validation_data=held_out, callbacks=callbacks)
     print(f"saved {options.out}")
 
 

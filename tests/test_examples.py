@@ -64,5 +64,5 @@ def test_finetune(tmp_path):
     command += ["--weights", weights, "--size", "32", "--epochs", "1", "--out", out]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    assert "from its first layer on" in result.stdout
+    assert "a linear classifier on the frozen network" in result.stdout
     assert keras.saving.load_model(out).output_shape == (None, 2)

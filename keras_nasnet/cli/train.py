@@ -26,7 +26,7 @@ from keras_nasnet.cli.arguments import (
 )
 from keras_nasnet.lock import locked
 from keras_nasnet.terminal import console
-from keras_nasnet.training.job import Job
+from keras_nasnet.training.job import Job, check_minutes
 from keras_nasnet.training.recipes import RECIPES
 
 if TYPE_CHECKING:
@@ -67,6 +67,12 @@ def add(commands: Commands) -> None:
         help=f"{', '.join(RECIPES)}; default: finetune with --weights, else search-child",
     )
     add_set(parser)
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="M",
+        help="time for training: with fewer epochs, if the recipe's do not fit",
+    )
     parser.add_argument("--seed", type=int, default=0, help="random seed; default: %(default)s")
     parser.add_argument(
         "--devices",
@@ -114,12 +120,30 @@ def _run(job: Job, folder: Path, options: argparse.Namespace) -> int:
         if options.strict and (unreadable := _unreadable(job, data)):
             print(unreadable, file=sys.stderr)
             return 1
+        if not resume:
+            job = _fitted(job, data, options)
         console.print(_plan_of_training(job, data))
         reports = not options.no_report
         status = _train(job, data, folder, resume, options.checkpoint_seconds, reports)
     for message in sorted({message for source in data for message in source.unreadable}):
         print(f"skipped: {message}", file=sys.stderr)
     return status
+
+
+def _fitted(job: Job, data: "tuple[Source, Source]", options: argparse.Namespace) -> Job:
+    """The job with what is chosen from the data, which is printed."""
+    from keras_nasnet.training.budget import fit_within
+    from keras_nasnet.training.choices import choose
+
+    if _recipe_name(options) == "finetune":
+        job = choose(job, data, {change.partition("=")[0] for change in options.set})
+    if options.minutes is not None:
+        job = fit_within(job, data, options.minutes)
+    for name, reason in job.choices.items():
+        value = getattr(job.recipe, name)
+        text = ",".join(value) if isinstance(value, tuple) else str(value).lower()
+        print(f"{name}={text}: {reason}")
+    return job
 
 
 def _train(
@@ -184,17 +208,22 @@ def _unreadable(job: Job, data: "tuple[Source, Source]") -> str:
 def _new_job(options: argparse.Namespace) -> Job:
     if options.data is None:
         raise ValueError("--data: required, names the images to train on")
+    if options.minutes is not None:
+        check_minutes(options.minutes)
     config = config_of(options)
-    name = options.recipe or ("finetune" if options.weights else "search-child")
     return Job(
         config,
-        recipe_of(name, options.set),
+        recipe_of(_recipe_name(options), options.set),
         options.data,
         options.input_size or (config.input_size, config.input_size),
         options.seed,
         options.weights,
         options.devices,
     )
+
+
+def _recipe_name(options: argparse.Namespace) -> str:
+    return options.recipe or ("finetune" if options.weights else "search-child")
 
 
 def _plan_of_training(job: Job, data: "tuple[Source, Source]") -> Table:

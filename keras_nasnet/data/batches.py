@@ -23,6 +23,8 @@ Normalization: TypeAlias = Sequence[Sequence[float]]  # means and deviations of 
 class Batches(keras.utils.PyDataset):
     """A source as batches `(images, labels)` for `model.fit`, on every backend.
 
+    With `class_weights`, batches are `(images, labels, weights)`.
+
     Images are float32 `(batch, height, width, 3)` from -1 to 1. An image that cannot be decoded is
     logged once, and the next one stands in for it. A batch is a function of these arguments and
     of its step alone, so a run can go on in the middle of an epoch.
@@ -43,10 +45,13 @@ class Batches(keras.utils.PyDataset):
             bring them to 0 and 1; None (default) to leave images as they are.
         one_hot: bool. Labels are int32 `(batch,)` if False (default), else float32
             `(batch, classes)`.
+        class_weights: float array, one for each class, that the loss of its images is multiplied
+            by; None (default) for no weights. With one-hot labels only.
         workers, use_multiprocessing, max_queue_size: as in `keras.utils.PyDataset`.
 
     Raises:
-        ValueError: if an augmentation is unknown, or lacks the seed or the labels it needs.
+        ValueError: if an augmentation is unknown, or it or the weights lack the seed or the labels
+            they need.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class Batches(keras.utils.PyDataset):
         augmentation: Collection[str] = (),
         normalization: Normalization | None = None,
         one_hot: bool = False,
+        class_weights: Sequence[float] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -67,12 +73,15 @@ class Batches(keras.utils.PyDataset):
         names = ", ".join(name for name in sorted(MIXTURES) if name in augmentation)
         if names and not one_hot:
             raise ValueError(f"augmentation: wanted one_hot=True to mix labels by {names}")
+        if class_weights is not None and not one_hot:
+            raise ValueError("class_weights: wanted one_hot=True to weigh labels")
         self.source = source
         self.size = size
         self.batch_size = batch_size if seed is None else min(batch_size, len(source))
         self.seed = seed
         self.normalization = normalization
         self.one_hot = one_hot
+        self.class_weights = class_weights
         self.epoch = 0
         self._crops = "resized_crop" in augmentation
         self._reader = Reader(source, size, self._crops)
@@ -83,13 +92,13 @@ class Batches(keras.utils.PyDataset):
         batches = len(self.source) / self.batch_size
         return math.ceil(batches) if self.seed is None else math.floor(batches)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
         return self.batch(self.epoch * len(self) + index)
 
     def on_epoch_end(self) -> None:
         self.epoch += 1
 
-    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def batch(self, step: int) -> tuple[np.ndarray, ...]:
         """The batch for a training step, counted across epochs."""
         epoch, index = divmod(step, len(self))
         indices = self._order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
@@ -101,7 +110,10 @@ class Batches(keras.utils.PyDataset):
         if self._augment is not None and self.seed is not None:
             rng = np.random.default_rng((self.seed, 1, step))
             pixels, labels = self._augment(pixels, labels, rng)
-        return normalize(pixels, self.normalization), labels
+        batch = normalize(pixels, self.normalization), labels
+        if self.class_weights is None:
+            return batch
+        return *batch, labels @ np.array(self.class_weights, "float32")
 
     def stream(self, start: int = 0) -> Any:
         """Batches from a step on, without end and read ahead, for a `fit` with `steps_per_epoch`.

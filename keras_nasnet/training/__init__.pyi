@@ -1,5 +1,9 @@
+from .budget import fit_within as fit_within
 from .callback import StoppedError as StoppedError
+from .choices import choose as choose
+from .dataset import make_batches as make_batches
 from .job import Job as Job
+from .linear import fit_linear_head as fit_linear_head
 from .recipes import AUGMENTATIONS as AUGMENTATIONS
 from .recipes import RECIPES as RECIPES
 from .recipes import Recipe as Recipe

@@ -4,7 +4,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -23,6 +23,13 @@ from keras_nasnet.training.log import Log, draw_curves
 CHECKPOINT = "checkpoint.npz"
 LOG, CURVES, TENSORBOARD = "log.csv", "curves.png", "tensorboard"
 TIMED_STEPS = range(5, 15)  # after the first ones, which compile
+
+NOTHING = {"val_accuracy": -1.0, "val_loss": math.inf}  # worse than any validation
+# What makes one validation better than another; the second value if the first is the same.
+SCORES: Mapping[str, Callable[[Mapping[str, float]], tuple[float, float]]] = {
+    "accuracy": lambda row: (row["val_accuracy"], -row["val_loss"]),
+    "loss": lambda row: (-row["val_loss"], row["val_accuracy"]),
+}
 
 Rate: TypeAlias = float | Callable[[int], Tensor]  # a function of the step unless constant
 Logs: TypeAlias = dict[str, float] | None
@@ -49,6 +56,10 @@ class RunCallback(keras.callbacks.Callback):
         steps_per_epoch, total_steps: ints.
         step: int, where the run resumes.
         metrics: values of the metrics' variables at that step.
+        patience: int, epochs without a better validation after which the run stops, or 0.
+        best_by: `"accuracy"` or `"loss"`.
+        linear: `val_accuracy` and `val_loss` of the linear classifier that has to be beaten, or
+            None.
         checkpoint_s: float, seconds between checkpoints within an epoch.
         say: called with each line of text for the user.
     """
@@ -64,6 +75,9 @@ class RunCallback(keras.callbacks.Callback):
         total_steps: int,
         step: int,
         metrics: list[np.ndarray],
+        patience: int,
+        best_by: str,
+        linear: dict[str, float] | None,
         checkpoint_s: float,
         say: Callable[[str], object],
     ) -> None:
@@ -71,10 +85,20 @@ class RunCallback(keras.callbacks.Callback):
         self.folder, self.lock, self.log = run, lock, log
         self.learning_rate, self.say = learning_rate, say
         self.first_step = self.step = self.checkpoint_step = step
-        self.total_steps = total_steps
+        self.total_steps, self.patience, self.linear = total_steps, patience, linear
+        self.score = SCORES[best_by]
         self.metrics = metrics if step % steps_per_epoch else []
         self.checkpoint_s, self.checkpoint_time = checkpoint_s, time.monotonic()
         self.signal: signal.Signals | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the last step was taken, or the last epochs were no better than one before."""
+        return self.step >= self.total_steps or 0 < self.patience <= self._epochs_since_best()
+
+    def _epochs_since_best(self) -> int:
+        rows = [self.linear or NOTHING, *self.log.rows]
+        return len(rows) - 1 - max(range(len(rows)), key=lambda index: self.score(rows[index]))
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         for variable, value in zip(self.model.metrics_variables, self.metrics, strict=False):
@@ -99,8 +123,8 @@ class RunCallback(keras.callbacks.Callback):
     def on_test_end(self, logs: Logs = None) -> None:
         # Before the moving averages, if any, are swapped back: this callback is the first.
         self.lock.check()
-        accuracy = (logs or {}).get("accuracy", 0.0)
-        if accuracy > self.log.best("val_accuracy"):
+        validation = {f"val_{name}": value for name, value in (logs or {}).items()}
+        if self.score(validation) > max(map(self.score, [self.linear or NOTHING, *self.log.rows])):
             replace_file(self.folder / MODEL, self.model.save)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
@@ -108,6 +132,22 @@ class RunCallback(keras.callbacks.Callback):
         self.log.add(row | (logs or {}))
         draw_curves(self.log.rows, self.folder / CURVES)
         self._checkpoint()
+        if self.is_done:
+            self.model.stop_training = True
+            self._tell_best()
+
+    def _tell_best(self) -> None:
+        best = len(self.log.rows) - self._epochs_since_best()
+        if self.step < self.total_steps:
+            self.say(f"stopped: no epoch after {best} was better in {self.patience} epochs")
+        if self.linear is None:
+            return
+        linear = f"the linear classifier on the frozen network, {self.linear['val_accuracy']:.2%}"
+        if best:
+            accuracy = self.log.rows[best - 1]["val_accuracy"]
+            self.say(f"{MODEL}: epoch {best}, validation accuracy {accuracy:.2%}; before: {linear}")
+        else:
+            self.say(f"{MODEL}: no epoch was better in validation than {linear}, which it keeps")
 
     def _checkpoint(self) -> None:
         self.lock.check()

@@ -1,7 +1,7 @@
 """What a run trains, and `config.json`, the file in its folder that records it."""
 
-from collections.abc import Iterable
-from dataclasses import MISSING, asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,10 @@ CONFIG, MODEL = "config.json", "model.keras"
 MAX_JSON = 50_000_000  # characters: the largest number of classes, with names of 200 characters
 MAX_SEED = 2**32 - 1  # NumPy's
 OF_DATA = ("class_names", "normalization")  # stored in the file in addition to a job
+OF_FINETUNING = (
+    "choices",
+    "linear",
+)  # not in files of version 0.1, nor without a linear classifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class Job:
         seed: int from 0 to 2^32 - 1, of the weights, the order and the augmentation.
         weights: as in `NASNet`, to start from.
         devices: int >= 1, number of devices to split batches across.
+        choices: dict from settings of the recipe that were chosen from the data to the reasons.
 
     Raises:
         ValueError: if a value is out of range or has the wrong type.
@@ -52,6 +57,7 @@ class Job:
     seed: int = 0
     weights: str | None = None
     devices: int = 1
+    choices: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_size(self.size, MIN_INPUT_SIZE, MAX_INPUT_SIZE)
@@ -61,6 +67,8 @@ class Job:
             raise ValueError(f"data: wanted a string, got {shown(self.data)}")
         if not isinstance(self.weights, str | None):
             raise ValueError(f"weights: wanted None or a string, got {shown(self.weights)}")
+        if not isinstance(self.choices, dict) or not _are(str, [*self.choices.values()]):
+            raise ValueError(f"choices: wanted an object of strings, got {shown(self.choices)}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -76,7 +84,7 @@ class Job:
         Raises:
             ValueError: if a value is missing, unknown, out of range or has the wrong type.
         """
-        check_keys("a run", values, cls.__slots__)
+        check_keys("a run", values, REQUIRED, ["choices"])
         with within("config"):
             config = _fields(NASNetConfig, values["config"])
             network = NASNetConfig(**config | {"genotype": Genotype.from_dict(config["genotype"])})
@@ -93,9 +101,12 @@ class Job:
         Raises:
             ValueError: if it is not a run folder, or its `config.json` is invalid.
         """
-        config = read_config(run, (*cls.__slots__, *OF_DATA))
+        config = read_config(run, (*REQUIRED, *OF_DATA))
         with within(str(run / CONFIG)):
-            return cls.from_dict({key: config[key] for key in cls.__slots__})
+            return cls.from_dict({key: config[key] for key in cls.__slots__ if key in config})
+
+
+REQUIRED = [name for name in Job.__slots__ if name != "choices"]
 
 
 def read_config(run: Path, required: Iterable[str] = ()) -> dict[str, Any]:
@@ -115,7 +126,7 @@ def read_config(run: Path, required: Iterable[str] = ()) -> dict[str, Any]:
             config: dict[str, Any] = read_json(path, MAX_JSON)
         except OSError as error:
             raise ValueError(f"{run} is not a run folder: {error}") from None
-        allowed = (*Job.__slots__, *OF_DATA)
+        allowed = (*REQUIRED, *OF_DATA, *OF_FINETUNING)
         check_keys("a run", config, required, [key for key in allowed if key not in required])
         names, normalization = config.get("class_names"), config.get("normalization")
         if "class_names" in config and not _are(str, names):
@@ -124,6 +135,12 @@ def read_config(run: Path, required: Iterable[str] = ()) -> dict[str, Any]:
             raise ValueError(
                 "normalization: wanted null, or two lists of 3 numbers, means and deviations "
                 f"above 0; got {shown(normalization)}"
+            )
+        linear = config.get("linear")
+        if linear is not None and not _is_validation(linear):
+            raise ValueError(
+                "linear: wanted an object of val_accuracy and val_loss, two numbers; "
+                f"got {shown(linear)}"
             )
     return config
 
@@ -147,6 +164,12 @@ def model_file(source: str | PathLike[str]) -> Path | None:
             f"{did_you_mean(source, MODELS)}models are {', '.join(MODELS)}"
         )
     return file
+
+
+def check_minutes(minutes: Any) -> None:
+    """Raises `ValueError` unless it is a number above 0."""
+    if not is_number(minutes) or minutes <= 0:
+        raise ValueError(f"minutes: wanted a number > 0, got {shown(minutes)}")
 
 
 def is_run_file(model: Path) -> bool:
@@ -177,6 +200,11 @@ def _is_normalization(value: Any) -> bool:
     if not _are(list, value) or [len(row) for row in value] != [3, 3]:
         return False
     return all(map(is_number, value[0] + value[1])) and min(value[1]) > 0
+
+
+def _is_validation(value: Any) -> bool:
+    names = {"val_accuracy", "val_loss"}
+    return isinstance(value, dict) and {*value} == names and all(map(is_number, value.values()))
 
 
 def _fields(kind: Any, values: Any) -> dict[str, Any]:

@@ -53,10 +53,6 @@ class Log:
             with told_of(self._folder, replaces=False):
                 self._writer.close()
 
-    def best(self, key: str) -> float:
-        """The largest value of a column, or -1 without rows."""
-        return max((row[key] for row in self.rows), default=-1.0)
-
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     """Writes a CSV file with the keys of the first row as its header, in UTF-8.

@@ -11,6 +11,7 @@ from keras_nasnet.data.augmentation_name import AUGMENTATIONS as AUGMENTATIONS
 MAX_EPOCHS = 1_000_000  # published recipes have 10 to 600
 MAX_BATCH = 1_000_000  # images: the largest in use are tens of thousands
 OPTIMIZERS = ("sgd", "rmsprop")
+BEST_BY = ("accuracy", "loss")
 SCHEDULES = ("cosine", "exponential", "constant")
 
 
@@ -43,6 +44,15 @@ class Recipe:
             the training images, rather than scaled to -1..1.
         freeze_backbone: bool. Whether only the classifier is trained, with batch normalization in
             inference mode.
+        unfreeze_from: str, the first layer that is trained, such as `"cell_02"`; `""` (default)
+            for all. Not with `freeze_backbone`.
+        freeze_normalization: bool, default False. Whether batch normalization stays in inference
+            mode, as it was pretrained.
+        linear_head: bool, default False. Whether training starts from the best linear classifier
+            on the frozen network, and has to beat it.
+        class_weights: bool, default False. Whether each class weighs the same in loss and accuracy.
+        patience: int >= 0, epochs without a better one until training stops; 0 (default): never.
+        best_by: `"accuracy"` (default) or `"loss"` in validation, which finds the best epoch.
 
     Raises:
         ValueError: if a value is out of range or has the wrong type.
@@ -67,6 +77,21 @@ class Recipe:
     augmentation: tuple[str, ...]
     whiten: bool
     freeze_backbone: bool
+    unfreeze_from: str = ""
+    freeze_normalization: bool = False
+    linear_head: bool = False
+    class_weights: bool = False
+    patience: int = 0
+    best_by: str = "accuracy"
+
+    def __str__(self) -> str:
+        """The settings that 0.1 had, and of later ones those that are not the default.
+
+        A search's folder keeps it, so what it is in a folder of 0.1 must not change.
+        """
+        values = {each.name: (getattr(self, each.name), each.default) for each in fields(self)}
+        shown = (f"{name}={value!r}" for name, (value, no) in values.items() if value != no)
+        return f"Recipe({', '.join(shown)})"
 
     def __post_init__(self) -> None:
         self._check_numbers()
@@ -74,6 +99,7 @@ class Recipe:
             ("optimizer", OPTIMIZERS),
             ("schedule", SCHEDULES),
             ("drop_path_schedule", tuple(DROP_PATH_SCHEDULES)),
+            ("best_by", BEST_BY),
         ):
             self._check((name,), allowed.__contains__, f"one of {', '.join(allowed)}")
         self._check(
@@ -84,11 +110,19 @@ class Recipe:
             f"some of {', '.join(AUGMENTATIONS)}",
         )
         self._check(
-            ("whiten", "freeze_backbone"), lambda value: isinstance(value, bool), "true or false"
+            ("whiten", "freeze_backbone", "freeze_normalization", "linear_head", "class_weights"),
+            lambda value: isinstance(value, bool),
+            "true or false",
+        )
+        self._check(
+            ("unfreeze_from",),
+            lambda value: isinstance(value, str) and not (value and self.freeze_backbone),
+            "the name of a layer, and none with freeze_backbone",
         )
 
     def _check_numbers(self) -> None:
         check_integers(1, MAX_EPOCHS, epochs=self.epochs)
+        check_integers(0, MAX_EPOCHS, patience=self.patience)
         check_integers(
             1, MAX_BATCH, batch_size=self.batch_size, base_batch_size=self.base_batch_size
         )
@@ -137,6 +171,19 @@ def _choices(source: str, **values: Any) -> dict[str, Choice]:
 _OWN = "our choice"
 _SLIM_CIFAR = "slim nasnet.py, cifar_config"
 
+# Settings for fine-tuning, with their values where all of a network is trained, to the last epoch,
+# from random weights.
+FINE_TUNING: dict[str, Any] = {
+    "freeze_backbone": False,
+    "unfreeze_from": "",
+    "freeze_normalization": False,
+    "linear_head": False,
+    "class_weights": False,
+    "patience": 0,
+    "best_by": "accuracy",
+}
+_WHOLE = _choices(_OWN, **FINE_TUNING)
+
 _CIFAR10 = {
     **_choices("slim nasnet.py, cifar_config: 937,500 steps", epochs=600),
     **_choices(
@@ -160,7 +207,7 @@ _CIFAR10 = {
         augmentation=("pad_crop", "flip", "cutout"),
         whiten=True,
     ),
-    **_choices(_OWN, freeze_backbone=False),
+    **_WHOLE,
 }
 
 _IMAGENET = {
@@ -176,7 +223,7 @@ _IMAGENET = {
         augmentation=("resized_crop", "flip", "color"),
         whiten=False,
     ),
-    **_choices(_OWN, freeze_backbone=False),
+    **_WHOLE,
 }
 
 RECIPES: Mapping[str, Mapping[str, Choice]] = {
@@ -206,20 +253,17 @@ RECIPES: Mapping[str, Mapping[str, Choice]] = {
         **_choices(
             _OWN,
             epochs=10,
-            learning_rate=0.01,
             clip_norm=5.0,
             l2=4e-5,
             label_smoothing=0.1,
-            dropout_rate=0.5,
             drop_path_rate=0.0,
             auxiliary_weight=0.0,
             augmentation=("resized_crop", "flip"),
             whiten=False,
         ),
-        **_choices(
-            "our choice: adapts within a few hundred steps, unlike 0.9997",
-            batch_norm_momentum=0.99,
-        ),
+        **_choices("measured: benchmarks/results/training.md", learning_rate=0.02),
+        **_choices("our choice: the linear classifier it starts from has none", dropout_rate=0.0),
+        **_choices("our choice: adapts within a hundred steps", batch_norm_momentum=0.9),
     },
     "search-child": {
         **_CIFAR10,

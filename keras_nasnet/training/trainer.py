@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_nasnet.atomic import NotWrittenError, replace_text
+from keras_nasnet.atomic import NotWrittenError, replace_file, replace_text
 from keras_nasnet.cells.catalog import MODELS
 from keras_nasnet.data.batches import Batches, Normalization, measure
 from keras_nasnet.data.source import Source
@@ -28,7 +28,9 @@ from keras_nasnet.training.callback import (
     stopped_by_signals,
 )
 from keras_nasnet.training.checkpoint import load_checkpoint
-from keras_nasnet.training.job import CONFIG, Job, read_config
+from keras_nasnet.training.dataset import make_batches
+from keras_nasnet.training.job import CONFIG, MODEL, Job, read_config
+from keras_nasnet.training.linear import start_linear
 from keras_nasnet.training.log import Log
 from keras_nasnet.training.recipes import Recipe
 
@@ -47,7 +49,8 @@ def train(
 
     The folder holds `config.json`; `log.csv`, TensorBoard logs and `curves.png`, with one row or
     point per epoch; `checkpoint.npz`, from which the run resumes as if it had never stopped;
-    `model.keras`, from the epoch with the best validation accuracy. Files are replaced
+    `model.keras`, from the epoch with the best validation accuracy, or loss by the recipe; with
+    `linear_head`, the linear classifier where no epoch was better. Files are replaced
     atomically. The folder is locked while training, see `keras_nasnet.lock.locked`.
 
     Args:
@@ -93,19 +96,22 @@ def _train(
     training, _ = data
     keras.utils.set_random_seed(job.seed)
     normalization = normalization_of(job, training, run, resume)
-    batches, held_out = batches_of(job, data, normalization)
+    batches, held_out = make_batches(job, data, normalization)
     with data_parallel(job.devices):
         model = make_model(job, len(training.class_names), job.recipe.epochs * len(batches))
         compile_model(model, job.recipe, len(batches))
-        if not resume:
-            write_config(job, training.class_names, normalization, run)
         step = 0
         metrics: list[np.ndarray] = []
         if resume and (run / CHECKPOINT).exists():
             step, metrics = load_checkpoint(model, run / CHECKPOINT)
             say(f"resuming from step {step:,}")
+            linear = read_config(run).get("linear")
         else:
             _reset_training_step(model)
+            linear = start_linear(model, job, training, held_out, say)
+            write_config(job, training.class_names, normalization, linear, run)
+            if linear is not None:
+                replace_file(run / MODEL, model.save)
         log = Log(run, LOG, TENSORBOARD, step // len(batches))
         callback = RunCallback(
             run,
@@ -116,6 +122,9 @@ def _train(
             total_steps=job.recipe.epochs * len(batches),
             step=step,
             metrics=metrics,
+            patience=job.recipe.patience,
+            best_by=job.recipe.best_by,
+            linear=linear,
             checkpoint_s=checkpoint_s,
             say=say,
         )
@@ -127,22 +136,6 @@ def _train(
                 f"{error}\nTo resume once it can be: keras-nasnet train --resume {run}"
             ) from error
     return model
-
-
-def batches_of(
-    job: Job, data: tuple[Source, Source], normalization: Normalization | None
-) -> tuple[Batches, Batches]:
-    """The training and validation batches of a job."""
-    training, validation = data
-    batch_size = job.recipe.batch_size
-    settings: dict[str, Any] = {"normalization": normalization, "one_hot": True}
-    augmentation = job.recipe.augmentation
-    batches = Batches(
-        training, job.size, batch_size, job.seed, augmentation=augmentation, **settings
-    )
-    # Across several devices, the last batch must be a multiple of them too.
-    whole = validation.first(len(validation) // job.devices * job.devices)
-    return batches, Batches(whole, job.size, batch_size, **settings)
 
 
 def _fit(
@@ -158,7 +151,7 @@ def _fit(
     An interrupted epoch gets its own `fit`, because all epochs of one `fit` have the same length.
     """
     callbacks = [callback, *([keras.callbacks.SwapEMAWeights()] if recipe.ema_momentum else [])]
-    while callback.step < callback.total_steps:
+    while not callback.is_done:
         epoch, within = divmod(callback.step, len(batches))
         model.fit(
             batches.stream(callback.step),
@@ -170,7 +163,7 @@ def _fit(
             callbacks=callbacks,
             verbose=verbose,
         )
-        if callback.step < callback.total_steps:
+        if not callback.is_done:
             # `fit` ends by replacing the weights by their moving averages.
             load_checkpoint(model, callback.folder / CHECKPOINT)
 
@@ -204,6 +197,9 @@ def make_model(job: Job, classes: int, total_steps: int) -> keras.Model:
     )
     if recipe.freeze_backbone:
         unfreeze(model, CLASSIFIER)
+    elif recipe.unfreeze_from or recipe.freeze_normalization:
+        from_layer = recipe.unfreeze_from or None
+        unfreeze(model, from_layer, normalization=not recipe.freeze_normalization)
     if recipe.l2:
         for variable in model.trainable_variables:
             if variable.name.endswith("kernel"):
@@ -228,7 +224,10 @@ def compile_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> N
     else:
         optimizer = keras.optimizers.RMSprop(rho=0.9, epsilon=1.0, **settings)
     loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
-    model.compile(optimizer, loss, metrics=["accuracy"])
+    if recipe.class_weights:
+        model.compile(optimizer, loss, weighted_metrics=["accuracy"])
+    else:
+        model.compile(optimizer, loss, metrics=["accuracy"])
     # Variables made within the train function would have TensorFlow trace it a second time.
     optimizer.build(model.trainable_variables)
     labels = keras.ops.zeros((1, model.output_shape[-1]))
@@ -260,11 +259,17 @@ def normalization_of(job: Job, training: Source, run: Path, resume: bool) -> Nor
 
 
 def write_config(
-    job: Job, class_names: list[str], normalization: Normalization | None, run: Path
+    job: Job,
+    class_names: list[str],
+    normalization: Normalization | None,
+    linear: dict[str, float] | None,
+    run: Path,
 ) -> None:
     """Writes a run's `config.json`."""
     run.mkdir(parents=True, exist_ok=True)
     config = job.to_dict() | {"class_names": class_names, "normalization": normalization}
+    if linear is not None:
+        config["linear"] = linear
     replace_text(run / CONFIG, json.dumps(config, indent=2))
 
 

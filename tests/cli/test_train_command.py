@@ -8,7 +8,7 @@ import keras
 import pytest
 from PIL import Image
 from support.command import run
-from support.networks import ONE_BLOCK
+from support.networks import ONE_BLOCK, one_block
 from support.pictures import encoded, write_folder
 
 
@@ -120,3 +120,27 @@ def test_other_models_are_no_classifiers(capsys, tmp_path):
     status, _, err = run(capsys, "predict", tmp_path / "dense.keras", "a.jpg")
     assert status == 2
     assert "wanted a model from images to classes" in err
+
+
+def test_fine_tuning_says_and_keeps_what_it_chose(capsys, tmp_path):
+    data, out = tmp_path / "data", tmp_path / "run"
+    (tmp_path / "one_block.json").write_text(ONE_BLOCK.to_json())
+    write_folder(data, ["cat", "dog"], 5)
+    weights = tmp_path / "model.weights.h5"
+    one_block(classes=3).save_weights(weights)
+    arguments = ["train", "--data", data, "--model", tmp_path / "one_block.json", "--num-cells"]
+    arguments += ["1", "--penultimate-filters", "32", "--stem", "cifar", "--input-size", "32"]
+    arguments += ["--weights", weights, "--out", out]
+    status, _, err = run(capsys, *arguments, "--minutes", "0")
+    assert status == 2
+    assert "minutes: wanted a number > 0, got 0.0" in err
+    status, printed, _ = run(capsys, *arguments, "--set", "epochs=1", "batch_size=4")
+    assert status == 0
+    assert re.search(r"^augmentation=pad_crop,flip: images of \d+ pixels", printed, re.MULTILINE)
+    assert re.search(r"^linear_head=true: ", printed, re.MULTILINE)
+    assert "epochs=" not in printed, "what is given is not chosen"
+    assert "a linear classifier on the frozen network: validation accuracy" in printed
+    config = json.loads((out / "config.json").read_text())
+    assert config["choices"].keys() >= {"augmentation", "linear_head", "patience"}
+    assert config["recipe"]["augmentation"] == ["pad_crop", "flip"]
+    assert config["linear"].keys() == {"val_accuracy", "val_loss"}

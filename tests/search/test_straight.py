@@ -230,7 +230,7 @@ def test_a_run_folder_and_its_model(whole):
 
     model = keras.saving.load_model(whole / MODEL)
     config = json.loads((whole / "config.json").read_text())
-    batches = straight_run.batches_of(JOB, DATA, config["normalization"])[1]
+    batches = straight_run.make_batches(JOB, DATA, config["normalization"])[1]
     right = sum(
         (outputs(model, x).argmax(-1) == y.argmax(-1)).sum()
         for x, y in map(batches.batch, range(len(batches)))

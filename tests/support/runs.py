@@ -1,11 +1,14 @@
 """Runs of training that take no time."""
 
+import csv
+
 import numpy as np
 
 from keras_nasnet import Block, CellSpec, Edge, Genotype
 from keras_nasnet.cells.catalog import network_of
 from keras_nasnet.data.source import Source
 from keras_nasnet.training import trainer as training
+from keras_nasnet.training.callback import LOG
 from keras_nasnet.training.recipes import recipe
 from keras_nasnet.training.trainer import Job
 
@@ -36,3 +39,8 @@ HARDLY = job(drop_path_rate=1e-12, learning_rate=0.0025)
 
 def run_of(job, run, **options):
     return training.train(job, (source(26), source(8, 1)), run, **options)
+
+
+def rows(run):
+    with (run / LOG).open() as file:
+        return list(csv.DictReader(file))

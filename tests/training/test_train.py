@@ -1,6 +1,5 @@
 """Runs: stopped and gone on with, broken in every way, on more than one device."""
 
-import csv
 import errno
 import os
 import resource
@@ -15,7 +14,7 @@ import pytest
 from support import TESTS
 from support.locks import written_by
 from support.networks import assert_same_weights, weights_of
-from support.runs import HARDLY, job, run_of
+from support.runs import HARDLY, job, rows, run_of
 
 from keras_nasnet.atomic import NotWrittenError
 from keras_nasnet.lock import HOLDER, FolderInUseError, locked
@@ -26,11 +25,6 @@ from keras_nasnet.training.job import MODEL
 from keras_nasnet.training.trainer import Job, compile_model, make_model
 
 every_backend = pytest.mark.every_backend
-
-
-def rows(run):
-    with (run / LOG).open() as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture
@@ -50,7 +44,14 @@ def interrupt_at(monkeypatch):
     return arm
 
 
-EVERYTHING = job(ema_momentum=0.9, dropout_rate=0.2, augmentation=("flip", "cutout"))
+EVERYTHING = job(
+    ema_momentum=0.9,
+    dropout_rate=0.2,
+    augmentation=("flip", "cutout"),
+    linear_head=True,
+    class_weights=True,
+    patience=5,
+)
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from keras_nasnet.training.job import Job
+from keras_nasnet.training.recipes import FINE_TUNING
 
 
 def can_train(job: Job, folder: Path) -> bool:
     """Whether `train_straight` can train a job in a folder, in place of the Keras model and `fit`.
 
-    Not what Keras has begun, nor with another optimizer than SGD, other weights to start from, a
-    frozen backbone, several devices, mixed precision or the stem for large images.
+    Not what Keras has begun, nor with another optimizer than SGD, other weights to start from,
+    settings for fine-tuning, several devices, mixed precision or the stem for large images.
     """
     import keras
 
@@ -19,7 +20,7 @@ def can_train(job: Job, folder: Path) -> bool:
         keras.config.backend() == "tensorflow"
         and keras.config.dtype_policy().name == "float32"
         and job.recipe.optimizer == "sgd"
-        and not job.recipe.freeze_backbone
+        and all(getattr(job.recipe, name) == value for name, value in FINE_TUNING.items())
         and job.config.stem == "cifar"
         and job.weights is None
         and job.devices == 1

@@ -23,10 +23,10 @@ from keras_nasnet.search.straight.network import Network
 from keras_nasnet.search.straight.training import Array, Best, State, Trainer
 from keras_nasnet.tensor import Tensor
 from keras_nasnet.training.callback import LOG, StoppedError, stopped_by_signals
+from keras_nasnet.training.dataset import make_batches
 from keras_nasnet.training.job import CONFIG, MODEL, Job
 from keras_nasnet.training.log import read_log, write_rows
 from keras_nasnet.training.trainer import (
-    batches_of,
     compile_model,
     frozen_heap,
     learning_rate,
@@ -74,9 +74,9 @@ def train_straight(
     is_begun = (folder / CONFIG).exists()
     keras.utils.set_random_seed(job.seed)
     normalization = normalization_of(job, training, folder, is_begun)
-    batches, held_out = batches_of(job, data, normalization)
+    batches, held_out = make_batches(job, data, normalization)
     if not is_begun:
-        write_config(job, training.class_names, normalization, folder)
+        write_config(job, training.class_names, normalization, None, folder)
     child = Child(job, len(training.class_names), len(batches), folder, lock)
     with stopped_by_signals(child), frozen_heap(), _graphs_as_traced():
         child.train(batches, held_out, child.total_steps if until is None else until)
