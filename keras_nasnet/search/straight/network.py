@@ -1,11 +1,10 @@
 """A child as a function of its weights: the network of `layers/network.py` without Keras's layers.
 
-It reads the same plan, steps and walk, and its weights have their paths in the Keras model.
+It reads the same plan, steps and walk.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from math import prod
 
 import keras
 from keras import ops
@@ -40,45 +39,12 @@ from keras_nasnet.layers.normalization import normalize_batch
 from keras_nasnet.layers.operation import step_name
 from keras_nasnet.layers.pool import pool
 from keras_nasnet.layers.pyramid import STEM
-from keras_nasnet.layers.variable import FanOut
+from keras_nasnet.search.straight.weight import Weight, dense_weights, weights_of
 from keras_nasnet.tensor import Size, Tensor
 
 STEM_STEP = ConvolutionStep((3, 3), relu=False)  # of the stem for small images
 PROJECTION, FULL_MAP = (f"{AUXILIARY}/{name}" for name in ("projection", "full_map"))
 GROUP_EPSILON = 1e-3  # the default of keras.layers.GroupNormalization
-
-
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """A weight of a child.
-
-    Args:
-        path: str, as in the Keras model.
-        shape: tuple of int.
-        initial: float, its first value, or the initializer that draws it.
-    """
-
-    path: str
-    shape: tuple[int, ...]
-    initial: float | keras.initializers.Initializer
-
-    @property
-    def size(self) -> int:
-        return prod(self.shape)
-
-    @property
-    def is_kernel(self) -> bool:
-        return self.path.endswith("kernel")
-
-    @property
-    def is_statistic(self) -> bool:
-        """Whether batches move it, not gradients."""
-        return self.path.rpartition("/")[2].startswith("moving_")
-
-    def first_value(self) -> Tensor:
-        if isinstance(self.initial, float):
-            return ops.full(self.shape, self.initial, "float32")
-        return self.initial(self.shape, "float32")
 
 
 @dataclass(slots=True)
@@ -150,21 +116,21 @@ class Network:
         return [ConvolutionStep((1, 1), relu=False), ConvolutionStep((height, width))]
 
     def _all_weights(self) -> Iterator[Weight]:
-        yield from _weights_of(STEM, STEM_STEP, 3, self.config.stem_filters)
+        yield from weights_of(STEM, STEM_STEP, 3, self.config.stem_filters)
         for cell in self.cells:
             filters = cell.layout.filters
             for stage in cell.layout.stages:
                 channels = stage.channels
                 for path, step in self._steps(cell, stage.name):
-                    yield from _weights_of(path, step, channels, filters)
+                    yield from weights_of(path, step, channels, filters)
                     channels = step.output_channels(channels, filters)
-        yield from _dense_weights(CLASSIFIER, self.cells[-1].layout.output_channels, self.classes)
+        yield from dense_weights(CLASSIFIER, self.cells[-1].layout.output_channels, self.classes)
         if self._head_steps:
             projection, full_map = self._head_steps
             channels = self.cells[self._head_input - 1].layout.output_channels
-            yield from _weights_of(PROJECTION, projection, channels, PROJECTION_FILTERS)
-            yield from _weights_of(FULL_MAP, full_map, PROJECTION_FILTERS, FULL_MAP_FILTERS)
-            yield from _dense_weights(f"{AUXILIARY}/classifier", FULL_MAP_FILTERS, self.classes)
+            yield from weights_of(PROJECTION, projection, channels, PROJECTION_FILTERS)
+            yield from weights_of(FULL_MAP, full_map, PROJECTION_FILTERS, FULL_MAP_FILTERS)
+            yield from dense_weights(f"{AUXILIARY}/classifier", FULL_MAP_FILTERS, self.classes)
 
     def _steps(self, cell: CellPlacement, name: str) -> Iterator[tuple[str, Step]]:
         """The steps of an operation with their paths."""
@@ -254,42 +220,6 @@ class Network:
         x, *batch = normalize_batch(x, gamma, beta, mean, variance, epsilon, now.training)
         now.statistics |= zip(paths[2:], batch, strict=True)
         return x
-
-
-def _weights_of(path: str, step: Step, channels: int, filters: int) -> Iterator[Weight]:
-    """The weights of a step, as its layer makes them."""
-    if isinstance(step, NormalizationStep):
-        yield from _scale_and_offset(path, channels)
-    elif isinstance(step, FactorizedReductionStep):
-        half = filters // 2
-        yield Weight(f"{path}/path_1_kernel", (1, 1, channels, half), FanOut())
-        yield Weight(f"{path}/path_2_kernel", (1, 1, channels, filters - half), FanOut())
-        yield from _batch_normalization(path, filters, channels / half)
-    elif isinstance(step, ConvolutionStep):
-        filters = step.output_channels(channels, filters)
-        if step.separable:
-            yield Weight(f"{path}/depthwise_kernel", (*step.kernel_size, channels, 1), FanOut())
-            yield Weight(f"{path}/pointwise_kernel", (1, 1, channels, filters), FanOut())
-        else:
-            yield Weight(f"{path}/kernel", (*step.kernel_size, channels, filters), FanOut())
-        yield from _batch_normalization(path, filters, channels / filters)
-
-
-def _batch_normalization(path: str, filters: int, ratio: float) -> Iterator[Weight]:
-    path = f"{path}/batch_normalization"
-    yield from _scale_and_offset(path, filters)
-    yield Weight(f"{path}/moving_mean", (filters,), 0.0)
-    yield Weight(f"{path}/moving_variance", (filters,), FanOut.SCALE * ratio)
-
-
-def _scale_and_offset(path: str, filters: int) -> Iterator[Weight]:
-    yield Weight(f"{path}/gamma", (filters,), 1.0)
-    yield Weight(f"{path}/beta", (filters,), 0.0)
-
-
-def _dense_weights(path: str, channels: int, classes: int) -> Iterator[Weight]:
-    yield Weight(f"{path}/kernel", (channels, classes), keras.initializers.GlorotUniform())
-    yield Weight(f"{path}/bias", (classes,), 0.0)
 
 
 def _dense(now: Pass, path: str, x: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from keras_nasnet.layers.drop_path import drop_rate
-from keras_nasnet.search.straight.network import Network, Pass, Weight
+from keras_nasnet.search.straight.network import Network, Pass
+from keras_nasnet.search.straight.weight import Weight
 from keras_nasnet.tensor import Tensor
 from keras_nasnet.training.recipes import Recipe
 
