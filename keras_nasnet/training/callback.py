@@ -130,7 +130,7 @@ class RunCallback(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         row = {"epoch": epoch, "step": self.step, "learning_rate": self._rates(1)[0]}
         self.log.add(row | (logs or {}))
-        draw_curves(self.log.rows, self.folder / CURVES)
+        draw_curves(self.log.rows, self.folder / CURVES, self.linear)
         self._checkpoint()
         if self.is_done:
             self.model.stop_training = True

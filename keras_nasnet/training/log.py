@@ -84,14 +84,16 @@ def _number(text: str) -> int | float:
     return int(text) if text.isdigit() else float(text)
 
 
-def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
-    """Plots loss and accuracy over the epochs; does nothing without matplotlib."""
+def draw_curves(
+    rows: list[dict[str, Any]], path: Path, frozen: dict[str, float] | None = None
+) -> None:
+    """Writes what `plot_curves` plots; does nothing without matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         return
     figure = Figure((9, 3.5), layout="constrained")
-    plot_curves(figure, rows)
+    plot_curves(figure, rows, frozen)
     replace_file(path, lambda beside: figure.savefig(beside, dpi=120))
 
 
