@@ -131,7 +131,7 @@ def test_models_of_any_size_without_fusing(tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"format": "tflite"}, "'tflite' is not known; allowed are tf_saved_model, onnx"),
+        ({"format": "tflite"}, "'tflite' is not known; did you mean litert"),
         ({"format": "onnx", "precision": "int8"}, "not available for onnx; allowed are float32"),
         ({"precision": "bfloat16", "fuse": False}, "without fusing; allowed are float32"),
         ({"format": "litert", "precision": "int8"}, "int8 needs calibration images"),
