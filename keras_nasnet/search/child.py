@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from keras_nasnet.lock import locked
 from keras_nasnet.search.attempt import LostError, Results
+from keras_nasnet.terminal import import_keras
 
 if TYPE_CHECKING:
     from keras_nasnet.data.source import Source
@@ -39,6 +40,7 @@ class Child:
     metric: str = "val_accuracy"
 
     def __call__(self, folder: Path) -> Results:
+        import_keras()  # as `run_attempt` has set it up
         from keras_nasnet.training.callback import StoppedError
 
         try:
