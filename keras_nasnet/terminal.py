@@ -45,12 +45,12 @@ def import_keras() -> None:
 
     If the import fails, what was written is shown.
     """
-    with _caught_stderr():
+    with quiet_stderr():
         import keras  # noqa: F401
 
 
 @contextmanager
-def _caught_stderr() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """Shows what is written to the descriptor of stderr, by C++ too, only after an exception."""
     sys.stderr.flush()
     stderr = os.dup(2)
@@ -59,9 +59,11 @@ def _caught_stderr() -> Iterator[None]:
         try:
             yield
         except BaseException:
+            sys.stderr.flush()
             caught.seek(0)
             os.write(stderr, caught.read())
             raise
         finally:
+            sys.stderr.flush()
             os.dup2(stderr, 2)
             os.close(stderr)

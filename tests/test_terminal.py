@@ -10,14 +10,19 @@ from keras_nasnet import terminal
 
 
 @pytest.mark.every_backend
-def test_keras_is_imported_without_a_word():
-    code = "from keras_nasnet.terminal import import_keras; import_keras(); import keras"
+def test_keras_and_grain_are_imported_without_a_word():
+    code = """
+from keras_nasnet.terminal import import_keras
+import_keras()
+from keras_nasnet.data import Batches, open_data
+next(iter(Batches(open_data("digits")[0], (8, 8), 8, seed=0).stream(0)))
+"""
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert (result.stdout, result.stderr) == (b"", b"")
 
 
 def test_what_was_said_is_shown_if_an_import_fails(capfd):
-    @terminal._caught_stderr()
+    @terminal.quiet_stderr()
     def fail():
         os.write(2, b"a reason\n")
         assert capfd.readouterr().err == ""

@@ -16,6 +16,7 @@ from keras_nasnet.data.reader import Reader, num_cores
 from keras_nasnet.data.source import Source
 from keras_nasnet.optional import import_optional
 from keras_nasnet.tensor import Size, Tensor
+from keras_nasnet.terminal import quiet_stderr
 
 Normalization: TypeAlias = Sequence[Sequence[float]]  # means and deviations of the channels
 
@@ -121,7 +122,8 @@ class Batches(keras.utils.PyDataset):
         Returns:
             `grain.IterDataset`.
         """
-        grain = import_optional("grain", "data")
+        with quiet_stderr():  # grain logs that JAX's profiler is missing
+            grain = import_optional("grain", "data")
         steps = grain.MapDataset.range(start, sys.maxsize).map(self.batch)
         # Each has the threads of `Reader` at its command; more of them would only wait in turn.
         readers = max(1, min(4, num_cores() // 4))
