@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from keras_nasnet.search.local import THREADS
 from support import TESTS
 
 SCHEDULER = ("dask_scheduler", "--host", "127.0.0.1", "--port", "0")
@@ -23,6 +24,7 @@ class Cluster:
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join((TESTS, os.environ.get("PYTHONPATH", ""))),
             "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "false",
+            **dict.fromkeys(THREADS, "1"),  # rewards depend on how many there are
         }
 
         def start(name, *arguments):
