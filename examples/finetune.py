@@ -49,15 +49,16 @@ def main():
     model = make_model(job, len(training.class_names), epochs * len(batches))
     compile_model(model, job.recipe, len(batches))
     fit_linear_head(model, training, held_out, job.recipe.augmentation)
-    linear = model.evaluate(held_out, return_dict=True)["accuracy"]
-    print(f"a linear classifier on the frozen network: {linear:.2%}", flush=True)
+    linear = model.evaluate(held_out, return_dict=True)
+    print(f"a linear classifier on the frozen network: {linear['accuracy']:.2%}", flush=True)
     model.save(options.out)
+    by = job.recipe.best_by  # loss where there are few images to validate with
+    name, mode = f"val_{by}", "min" if by == "loss" else "max"
     best = keras.callbacks.ModelCheckpoint(
-        options.out, "val_accuracy", save_best_only=True, mode="max", initial_value_threshold=linear
+        options.out, name, save_best_only=True, mode=mode, initial_value_threshold=linear[by]
     )
-    stop = keras.callbacks.EarlyStopping(
-        "val_accuracy", patience=job.recipe.patience or epochs, mode="max"
-    )
+    patience = job.recipe.patience or epochs
+    stop = keras.callbacks.EarlyStopping(name, patience=patience, mode=mode, baseline=linear[by])
     callbacks = [best, stop]
     if job.recipe.ema_momentum:  # averaged weights are what is validated and saved
         callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))

@@ -12,7 +12,7 @@ UNLIMITED = ("ALL", "DEFAULT", "AVX512", "AVX10")  # what values of `LIMIT` with
 def use_onednn() -> None:
     """Turns oneDNN on for a TensorFlow that is not yet imported, unless the user has chosen.
 
-    TensorFlow does so on newer CPUs only, but networks of these cells train 1.7 to 1.8 times as
+    TensorFlow does so on newer CPUs only, but networks of these cells train 1.7 to 2 times as
     fast on older ones too (`benchmarks/onednn.py`).
     """
     os.environ.setdefault(SWITCH, "1")

@@ -8,6 +8,7 @@ cluster.json --nworkers 4 --nthreads 1`, `keras-nasnet search --scheduler-file c
 """
 
 import argparse
+import os
 
 from distributed import Client, LocalCluster
 
@@ -22,7 +23,8 @@ def main():
     parser.add_argument("--out", default="cluster_search", help="default: %(default)s")
     options = parser.parse_args()
 
-    # A worker trains one child at a time, so it needs one thread for it.
+    # A worker trains one child at a time, so it needs one thread for it, and TensorFlow one core.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     with (
         LocalCluster(n_workers=options.workers, threads_per_worker=1) as cluster,
         Client(cluster) as client,

@@ -6,7 +6,7 @@ from rich.table import Table
 
 from keras_nasnet.cli.arguments import Commands, add_set, command, recipe_of
 from keras_nasnet.terminal import console
-from keras_nasnet.training.recipes import RECIPES
+from keras_nasnet.training.recipe_table import RECIPES
 
 
 def add(commands: Commands) -> None:

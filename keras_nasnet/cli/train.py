@@ -27,7 +27,7 @@ from keras_nasnet.cli.arguments import (
 from keras_nasnet.lock import locked
 from keras_nasnet.terminal import console
 from keras_nasnet.training.job import Job, check_minutes
-from keras_nasnet.training.recipes import RECIPES
+from keras_nasnet.training.recipe_table import RECIPES
 
 if TYPE_CHECKING:
     from keras_nasnet.data.source import Source

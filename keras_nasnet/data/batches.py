@@ -1,5 +1,6 @@
 """Sources as batches for `model.fit` on every backend."""
 
+import logging
 import math
 import sys
 from collections.abc import Collection, Sequence
@@ -16,7 +17,6 @@ from keras_nasnet.data.reader import Reader, num_cores
 from keras_nasnet.data.source import Source
 from keras_nasnet.optional import import_optional
 from keras_nasnet.tensor import Size, Tensor
-from keras_nasnet.terminal import quiet_stderr
 
 Normalization: TypeAlias = Sequence[Sequence[float]]  # means and deviations of the channels
 
@@ -122,8 +122,13 @@ class Batches(keras.utils.PyDataset):
         Returns:
             `grain.IterDataset`.
         """
-        with quiet_stderr():  # grain logs that JAX's profiler is missing
+        log = logging.getLogger("absl")  # in which grain tells that JAX's profiler is missing
+        level = log.level
+        log.setLevel(logging.ERROR)
+        try:
             grain = import_optional("grain", "data")
+        finally:
+            log.setLevel(level)
         steps = grain.MapDataset.range(start, sys.maxsize).map(self.batch)
         # Each has the threads of `Reader` at its command; more of them would only wait in turn.
         readers = max(1, min(4, num_cores() // 4))

@@ -9,11 +9,11 @@ from keras_nasnet.data.source import Source
 
 SIDE = 16  # pixels of the small grey copies that are compared
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
-# Of CIFAR-10's test images, 149 are at least so like a training image, nearly all of them the same
-# photograph; from 0.85 on, images with the same frame around them are found too.
+# Of CIFAR-10's test images, 165 are at least so like a training image, nearly all that were looked
+# at the same photograph (benchmarks/results/training.md); from 0.85 on, some with the same frame.
 ALIKE = 0.9
 MIN_CONTRAST = 2.0  # mean difference of neighbors, of 255: below it all images are alike
-MAX_OTHERS, MAX_IMAGES = 20_000, 5_000  # compared in four seconds, on two cores
+MAX_OTHERS, MAX_IMAGES = 20_000, 5_000  # compared in seconds
 ROWS = 256  # compared at a time
 
 

@@ -4,8 +4,8 @@ from .choices import choose as choose
 from .dataset import make_batches as make_batches
 from .job import Job as Job
 from .linear import fit_linear_head as fit_linear_head
+from .recipe_table import RECIPES as RECIPES
 from .recipes import AUGMENTATIONS as AUGMENTATIONS
-from .recipes import RECIPES as RECIPES
 from .recipes import Recipe as Recipe
 from .recipes import recipe as recipe
 from .trainer import compile_model as compile_model

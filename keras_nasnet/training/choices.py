@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_nasnet.data.source import Source
 from keras_nasnet.training.job import Job
-from keras_nasnet.training.recipes import Choice
+from keras_nasnet.training.recipe_table import Choice
 
 SMALL_SIDE = 64  # pixels: a random resized crop leaves too little of a smaller image
 SAMPLED = 16  # images whose sizes are looked at

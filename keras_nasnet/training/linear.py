@@ -13,8 +13,8 @@ from keras_nasnet.layers.network import CLASSIFIER
 from keras_nasnet.optional import import_optional
 from keras_nasnet.training.job import Job
 
-MAX_IMAGES = 20_000  # to fit it on: more take minutes and change little
-ROUNDS = 4  # of augmented images beside the plain ones: a point better with 20 to 100 a class
+MAX_IMAGES = 20_000  # to fit it on
+ROUNDS = 4  # of augmented images beside the plain ones
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # scikit-learn's C: the inverse of the regularization
 
 

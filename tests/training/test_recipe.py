@@ -4,7 +4,8 @@ from dataclasses import fields
 
 import pytest
 
-from keras_nasnet.training.recipes import RECIPES, Recipe, recipe
+from keras_nasnet.training.recipe_table import RECIPES
+from keras_nasnet.training.recipes import Recipe, recipe
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from keras_nasnet.training.job import Job
-from keras_nasnet.training.recipes import FINE_TUNING
+from keras_nasnet.training.recipe_table import FINE_TUNING
 
 
 def can_train(job: Job, folder: Path) -> bool:

@@ -85,7 +85,7 @@ def train_straight(
 
 @contextmanager
 def _graphs_as_traced() -> Iterator[None]:
-    """Spares TensorFlow rewriting graphs: half a second each, and on CPUs no step gets faster."""
+    """Spares TensorFlow rewriting graphs on CPUs, where a child's time goes into kernels."""
     if tf.config.list_logical_devices("GPU"):
         yield
         return
