@@ -9,7 +9,7 @@ from keras_nasnet.check import check_integers, check_member, is_number, shown
 
 PoolPadding: TypeAlias = Literal["same", "zeros", "average_zeros"]
 POOL_PADDINGS = get_args(PoolPadding)
-MIN_INPUT_SIZE = 32
+MIN_INPUT_SIZE = {"imagenet": 32, "cifar": 8}  # pixels a side, by stem: 1 and 2 in the last cell
 # Limits far beyond any real network, so that a typo is an error and not a network.
 MAX_CELLS = 1_000  # per stage: published networks have 3 to 7
 MAX_FILTERS = 100_000  # of the last cell: NASNetLarge has 4,032
@@ -111,6 +111,11 @@ class NASNetConfig:
     def filters(self) -> int:
         """Filters of the normal cells of the first stage."""
         return self.penultimate_filters // (4 * output_width(self.genotype.normal))
+
+    @property
+    def min_input_size(self) -> int:
+        """The smallest height and width of an image, in pixels."""
+        return MIN_INPUT_SIZE[self.stem]
 
     @property
     def stem_filters(self) -> int:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from keras_nasnet.cells.config import MAX_INPUT_SIZE, MIN_INPUT_SIZE, NASNetConfig
+from keras_nasnet.cells.config import MAX_INPUT_SIZE, NASNetConfig
 from keras_nasnet.cells.layout import CellLayout
 from keras_nasnet.cells.operation import operation_steps, strided_size
 from keras_nasnet.cells.plan import plan
@@ -47,7 +47,7 @@ def summarize(
         ValueError: if the input size is out of range.
     """
     size = input_size or (config.input_size, config.input_size)
-    size = check_size(size, MIN_INPUT_SIZE, MAX_INPUT_SIZE)
+    size = check_size(size, config.min_input_size, MAX_INPUT_SIZE)
     if config.stem == "imagenet":  # no padding, stride 2
         size = ((size[0] - 1) // 2, (size[1] - 1) // 2)
     kernel = 3 * 3 * input_channels * config.stem_filters

@@ -9,7 +9,6 @@ from keras_nasnet.cells.config import (
     MAX_CHANNELS,
     MAX_CLASSES,
     MAX_INPUT_SIZE,
-    MIN_INPUT_SIZE,
     NASNetConfig,
 )
 from keras_nasnet.cells.plan import plan
@@ -179,36 +178,37 @@ def image_of(
     input_tensor: Tensor | None = None,
 ) -> Tensor:
     """The image tensor to build on; arguments, and `ValueError`, as in `NASNet`."""
+    least = config.min_input_size
     if input_tensor is not None:
         if not keras.utils.is_keras_tensor(input_tensor):
             input_tensor = keras.Input(tensor=input_tensor)
         shape: tuple[Any, ...] = tuple(input_tensor.shape[1:])
     elif input_shape is not None:
-        shape = _tuple(input_shape)
+        shape = _tuple(input_shape, least)
     else:
         size = config.input_size if include_top else None
         shape = (size, size, 3)
     valid = len(shape) == 3 and type(shape[2]) is int and 1 <= shape[2] <= MAX_CHANNELS
     if not valid or any(
-        size is not None and (type(size) is not int or not MIN_INPUT_SIZE <= size <= MAX_INPUT_SIZE)
+        size is not None and (type(size) is not int or not least <= size <= MAX_INPUT_SIZE)
         for size in shape[:2]
     ):
-        raise ValueError(_wanted(shape))
+        raise ValueError(_wanted(shape, least))
     return keras.Input(shape) if input_tensor is None else input_tensor
 
 
-def _tuple(input_shape: Any) -> tuple[Any, ...]:
+def _tuple(input_shape: Any, least: int) -> tuple[Any, ...]:
     try:
         return tuple(input_shape)
     except TypeError:
-        raise ValueError(_wanted(input_shape)) from None
+        raise ValueError(_wanted(input_shape, least)) from None
 
 
-def _wanted(input_shape: Any) -> str:
+def _wanted(input_shape: Any, least: int) -> str:
     return (
         "input_shape: wanted (height, width, channels), such as (224, 224, 3), of up to "
         f"{MAX_CHANNELS:,} channels, height and width None or up to {MAX_INPUT_SIZE:,} and at "
-        f"least {MIN_INPUT_SIZE}; got {shown(input_shape)}"
+        f"least {least}; got {shown(input_shape)}"
     )
 
 

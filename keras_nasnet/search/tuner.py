@@ -98,7 +98,7 @@ class NASNetTuner(WholeTuner):
             objective = keras_tuner.Objective(objective, "max")
         check_integers(1, MAX_FILTERS, filters=filters)
         self.num_cells, self.filters, self.recipe = num_cells, filters, recipe
-        self.size = check_size(size, MIN_INPUT_SIZE, MAX_INPUT_SIZE)
+        self.size = check_size(size, MIN_INPUT_SIZE["cifar"], MAX_INPUT_SIZE)
         self.seed = seed
         self.child_config(self.space.decode([0] * len(self.space)))  # a mistake is an error now
         self._progress: SearchProgress | None = None

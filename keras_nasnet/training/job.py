@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_nasnet.cells.catalog import MODELS
-from keras_nasnet.cells.config import MAX_INPUT_SIZE, MIN_INPUT_SIZE, NASNetConfig
+from keras_nasnet.cells.config import MAX_INPUT_SIZE, NASNetConfig
 from keras_nasnet.cells.genotype import Genotype
 from keras_nasnet.check import (
     check_integers,
@@ -60,7 +60,7 @@ class Job:
     choices: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_size(self.size, MIN_INPUT_SIZE, MAX_INPUT_SIZE)
+        check_size(self.size, self.config.min_input_size, MAX_INPUT_SIZE)
         check_integers(0, MAX_SEED, seed=self.seed)
         check_integers(1, devices=self.devices)
         if not isinstance(self.data, str):
