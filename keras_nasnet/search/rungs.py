@@ -1,0 +1,81 @@
+"""Asynchronous successive halving (Li et al. 2018): the best children of a rung train on."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from keras_nasnet.check import check_integers, shown
+
+MAX_RUNGS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Rungs:
+    """How far children train, and which of them train on.
+
+    A child trains to the first rung. When it is among the best `1 / factor` of those that have
+    ended a rung, it goes on to the next one; the others are dropped. No child waits for another.
+
+    Args:
+        epochs: tuple of int, epochs from a child's start to the end of each rung, ascending. With
+            one rung nothing is dropped.
+        factor: int >= 2. Default 3.
+
+    Raises:
+        ValueError: if a number is out of range or `epochs` does not ascend.
+
+    Reference:
+        Li et al. 2018, arXiv:1810.05934, algorithm 2.
+    """
+
+    epochs: tuple[int, ...]
+    factor: int = 3
+
+    def __post_init__(self) -> None:
+        check_integers(2, factor=self.factor)
+        if not self.epochs or list(self.epochs) != sorted({*self.epochs}):
+            raise ValueError(
+                f"epochs: wanted one or more numbers that ascend, got {shown(self.epochs)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.epochs)
+
+    @classmethod
+    def of(cls, epochs: int, rungs: int, factor: int = 3) -> "Rungs":
+        """Rungs of `epochs`, a `factor`-th of them, and so on down.
+
+        Raises:
+            ValueError: if the first would be less than one epoch.
+        """
+        check_integers(1, MAX_RUNGS, rungs=rungs)
+        check_integers(2, factor=factor)
+        most = 1
+        while most < MAX_RUNGS and factor**most <= epochs:
+            most += 1
+        if rungs > most:
+            raise ValueError(
+                f"rungs: {epochs} epochs, divided by {factor} from rung to rung, allow at most "
+                f"{most}, got {rungs}"
+            )
+        return cls(tuple(round(epochs / factor**down) for down in reversed(range(rungs))), factor)
+
+    def promotable(
+        self, rewards: Mapping[str, Sequence[float]], others: Collection[str] = ()
+    ) -> str | None:
+        """The trial that should go on to its next rung, from the highest rung down.
+
+        Args:
+            rewards: a trial's rewards at the end of each rung it has reached, higher is better.
+                Of equal ones the first is the better.
+            others: trials that cannot go on: they do already, or have failed.
+
+        Returns:
+            Its name; None if no trial should.
+        """
+        for rung in reversed(range(len(self) - 1)):
+            ended = [trial for trial, each in rewards.items() if len(each) > rung]
+            ended.sort(key=lambda trial: rewards[trial][rung], reverse=True)
+            for trial in ended[: len(ended) // self.factor]:
+                if len(rewards[trial]) == rung + 1 and trial not in others:
+                    return trial
+        return None
