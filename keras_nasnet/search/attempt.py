@@ -138,11 +138,12 @@ def latest_attempt(folder: Path) -> int | None:
 
 
 def _files_of(folder: Path) -> Files:
-    """What is sent back of a run folder: settings, log and best model."""
+    """What is sent back of a run folder: settings, log, and best model or what it is made from."""
+    from keras_nasnet.search.straight import STATE
     from keras_nasnet.training.callback import LOG
     from keras_nasnet.training.job import CONFIG, MODEL
 
-    paths = [folder / name for name in (CONFIG, LOG, MODEL)]
+    paths = [folder / name for name in (CONFIG, LOG, MODEL, STATE)]
     contents = {path.name: path.read_bytes() for path in paths if path.exists()}
     return {name: (content, _hash(content)) for name, content in contents.items()}
 

@@ -31,13 +31,14 @@ class Child:
     """What an attempt at a trial of a search does: trains a child, or resumes its training.
 
     Args:
-        job, held_out: as in `train_child`.
+        job, held_out, epochs: as in `train_child`.
         metric: str, the name of its validation accuracy.
     """
 
     job: "Job"
     held_out: float
     metric: str = "val_accuracy"
+    epochs: int | None = None
 
     def __call__(self, folder: Path) -> Results:
         import_keras()  # as `run_attempt` has set it up
@@ -45,7 +46,8 @@ class Child:
 
         try:
             with _alone:
-                return {self.metric: train_child(self.job, self.held_out, folder)}, 0
+                reward = train_child(self.job, self.held_out, folder, self.epochs)
+                return {self.metric: reward}, self.epochs or self.job.recipe.epochs
         except StoppedError as error:  # as when a cluster wants its node back
             raise LostError(str(error)) from error
 
@@ -60,8 +62,8 @@ def inspect_data(name: str, held_out: float, seed: int, size: "Size") -> None:
     read_all(data, size)
 
 
-def train_child(job: "Job", held_out: float, folder: Path) -> float:
-    """Trains a child, or resumes its training.
+def train_child(job: "Job", held_out: float, folder: Path, epochs: int | None = None) -> float:
+    """Trains a child, or resumes its training, for some epochs.
 
     It waits for a process that is still using the folder, as the child of a killed search
     does for a moment.
@@ -71,6 +73,7 @@ def train_child(job: "Job", held_out: float, folder: Path) -> float:
         held_out: float in (0, 1), the share of the training images to validate with; the
             validation images of the data, if any, are kept for the final evaluation.
         folder: path of the child's run folder.
+        epochs: int >= 1, of the recipe's; all by default.
 
     Returns:
         The best validation accuracy of any epoch.
@@ -89,10 +92,22 @@ def train_child(job: "Job", held_out: float, folder: Path) -> float:
         if can_train(job, folder):
             from keras_nasnet.search.straight.run import train_straight  # needs TensorFlow
 
-            return train_straight(job, data, folder, lock)
+            return train_straight(job, data, folder, lock, epochs)
         is_begun = (folder / CONFIG).exists()
-        train(job, data, folder, resume=is_begun, verbose=0, say=lambda line: None)
+        train(job, data, folder, resume=is_begun, epochs=epochs, verbose=0, say=lambda line: None)
     return max(row["val_accuracy"] for row in read_log(folder / LOG))
+
+
+def model_of(folder: Path) -> Path:
+    """The file of a child's Keras model from its best epoch, which is made if it is not there."""
+    from keras_nasnet.search.straight import STATE
+    from keras_nasnet.training.job import MODEL
+
+    if (folder / STATE).exists() and not (folder / MODEL).exists():
+        from keras_nasnet.search.straight.run import write_model  # needs TensorFlow
+
+        write_model(folder)
+    return folder / MODEL
 
 
 @lru_cache(maxsize=1)

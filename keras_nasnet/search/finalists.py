@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from keras_tuner.engine.trial import Trial
 
-from keras_nasnet.search.child import Child, ChildFailedError
+from keras_nasnet.search.child import Child, ChildFailedError, model_of
 from keras_nasnet.search.progress import reason_of, score_text
 from keras_nasnet.search.report import Row
 from keras_nasnet.search.trials import Attempts
@@ -31,8 +31,8 @@ def train_longer(
     while waiting or len(attempts):
         while waiting and attempts.has_room():
             trial = waiting.pop()
-            folder = Path(tuner.project_dir) / "finalists" / f"{trial.trial_id}_{epochs}"
-            attempts.begin(trial.trial_id, folder, _longer(tuner.child_of(trial, data), epochs))
+            child = _longer(tuner.child_of(trial, data), epochs)
+            attempts.begin(trial.trial_id, _folder(tuner, trial.trial_id, epochs), child)
         for trial_id, outcome in attempts.ended():
             if outcome.results is None:
                 raise ChildFailedError(f"finalist {trial_id}: {reason_of(outcome.message)}")
@@ -43,9 +43,15 @@ def train_longer(
                 f"finalist {len(rows)} of {len(trials)}, trial {trial_id}: "
                 f"{score_text(reward)}, after {epochs} epochs {score_text(longer)}"
             )
-    return sorted(rows, key=lambda row: -row["longer"])
+    rows.sort(key=lambda row: -row["longer"])
+    model_of(_folder(tuner, rows[0]["trial"], epochs))
+    return rows
+
+
+def _folder(tuner: "NASNetTuner", trial_id: str, epochs: int) -> Path:
+    return Path(tuner.project_dir) / "finalists" / f"{trial_id}_{epochs}"
 
 
 def _longer(child: Child, epochs: int) -> Child:
     job = replace(child.job, recipe=replace(child.job.recipe, epochs=epochs))
-    return replace(child, job=job)
+    return replace(child, job=job, epochs=epochs)

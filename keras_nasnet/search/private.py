@@ -25,6 +25,7 @@ class WholeOracle(keras_tuner.Oracle):
     """An oracle whose files are complete at any moment, and JSON without NaN."""
 
     trials: dict[str, Trial]
+    end_order: list[str]
 
     @property
     def retries(self) -> list[str]:

@@ -56,7 +56,7 @@ class SearchProgress:
             score_text(best),
             score_text(mean(recent) if recent else None),
             f"{parameters:,}",
-            f"{oracle.trial_seconds[trial.trial_id]:,.0f}",
+            f"{oracle.rung_seconds[trial.trial_id][-1]:,.0f}",
             _duration(self._time_left()),
         )
         row = "".join(f"{cell:>{WIDTH}}" for cell in cells)

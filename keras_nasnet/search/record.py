@@ -31,16 +31,17 @@ class SearchRecord:
         tuner: `NASNetTuner`, in the process that holds its oracle.
 
     Attributes:
-        rows: list of dict, those of `trials.csv`, in the order the trials ended.
+        rows: dict of dict, the rows of `trials.csv` by trial, in the order the trials ended.
     """
 
     def __init__(self, tuner: "NASNetTuner") -> None:
         self.tuner = tuner
-        self.rows: list[Row] = []
+        self.rows: dict[str, Row] = {}
         self._next_report = 0.0
 
     def trial_ended(self, trial: Trial) -> None:
         """Writes what a trial adds; the report only as often as its time allows."""
+        self.rows.pop(trial.trial_id, None)  # of an earlier rung
         if trial.message:
             replace_text(Path(self.tuner.get_trial_dir(trial.trial_id)) / ERROR, trial.message)
         self.write(with_report=time.monotonic() >= self._next_report)
@@ -48,11 +49,13 @@ class SearchRecord:
     def write(self, with_report: bool = True) -> None:
         """Writes the table of trials, the best cells and the report; nothing without trials."""
         folder, oracle = Path(self.tuner.project_dir), self.tuner.oracle
-        for trial_id in oracle.end_order[len(self.rows) :]:
-            self.rows.append(self._row(oracle.trials[trial_id]))
+        for trial_id in oracle.end_order:
+            if trial_id not in self.rows:
+                self.rows[trial_id] = self._row(oracle.trials[trial_id])
         if not self.rows:
             return
-        write_rows(folder / TRIALS, self.rows)
+        rows = [self.rows[trial_id] for trial_id in oracle.end_order]
+        write_rows(folder / TRIALS, rows)
         finalists = self._finalists()
         leader = finalists[0]["trial"] if finalists else oracle.get_best_trials(1)[0].trial_id
         best = oracle.trials[leader]
@@ -60,7 +63,7 @@ class SearchRecord:
             replace_text(folder / BEST, self.tuner.genotype(best).to_json())
         if with_report:
             begin = time.monotonic()
-            write_report(folder, self.rows, finalists, oracle.searcher)
+            write_report(folder, rows, finalists, oracle.searcher)
             end = time.monotonic()
             self._next_report = end + (end - begin) / REPORTING
 
@@ -80,11 +83,17 @@ class SearchRecord:
             "trial": trial.trial_id,
             "status": trial.status,
             "reward": trial.score,
-            "seconds": self.tuner.oracle.trial_seconds.get(trial.trial_id),
+            "epochs": self._epochs(trial),
+            "seconds": sum(self.tuner.oracle.rung_seconds.get(trial.trial_id, ())),
             **self.size_of(trial),
             "genotype": json.dumps(self.tuner.genotype(trial).to_dict()),
             "message": reason_of(trial.message or ""),
         }
+
+    def _epochs(self, trial: Trial) -> int:
+        """How far a trial's child was trained."""
+        ended = self.tuner.oracle.rung_of(trial.trial_id)
+        return self.tuner.rungs.epochs[ended - 1] if ended else 0
 
     def size_of(self, trial: Trial) -> dict[str, int]:
         """Parameters and multiply-adds of a trial's child."""

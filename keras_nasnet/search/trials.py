@@ -224,16 +224,17 @@ def run_trials(tuner: "NASNetTuner", attempts: Attempts, work_of: Callable[[Tria
     """
     oracle: SearcherOracle = tuner.oracle
     tuner.on_search_begin()
-    is_over = False
-    while not is_over or len(attempts):
-        while not is_over and attempts.has_room():
+    while True:
+        while attempts.has_room():
             tuner.pre_create_trial()
             trial = oracle.create_trial(_free_name(oracle))
-            is_over = trial.status == STOPPED
-            if not is_over:
-                tuner.on_trial_begin(trial)
-                folder = Path(tuner.get_trial_dir(trial.trial_id))
-                attempts.begin(trial.trial_id, folder, work_of(trial))
+            if trial.status == STOPPED:  # until another trial ends, which may be promoted
+                break
+            tuner.on_trial_begin(trial)
+            folder = Path(tuner.get_trial_dir(trial.trial_id))
+            attempts.begin(trial.trial_id, folder, work_of(trial))
+        if not len(attempts):
+            break
         for trial_id, outcome in attempts.ended():
             tuner.on_trial_end(_told(oracle, trial_id, outcome))
     tuner.on_search_end()

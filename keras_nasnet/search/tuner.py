@@ -16,18 +16,19 @@ from keras_nasnet.cells.layout import output_width
 from keras_nasnet.check import check_integers, check_member, check_size
 from keras_nasnet.lock import FolderLock, locked
 from keras_nasnet.search import SEARCHERS
-from keras_nasnet.search.child import Child, inspect_data
+from keras_nasnet.search.child import Child, inspect_data, model_of
 from keras_nasnet.search.finalists import train_longer
 from keras_nasnet.search.oracle import SearcherOracle
 from keras_nasnet.search.private import WholeTuner
 from keras_nasnet.search.progress import SearchProgress, score_text
 from keras_nasnet.search.record import SearchRecord
+from keras_nasnet.search.rungs import Rungs
 from keras_nasnet.search.searchers import Searcher
 from keras_nasnet.search.space import SearchSpace
 from keras_nasnet.search.trials import RunTrial, Work, attempts_on, run_trials
 from keras_nasnet.tensor import Size
 from keras_nasnet.terminal import console
-from keras_nasnet.training.job import MODEL, Job
+from keras_nasnet.training.job import Job
 from keras_nasnet.training.recipes import Recipe, recipe
 
 HELD_OUT_SHARE = 0.1  # 5,000 of CIFAR-10's 50,000 images, appendix A
@@ -60,6 +61,10 @@ class NASNetTuner(WholeTuner):
         num_cells: int from 1 to 1,000, normal cells in each of a child's three stages. Default 2.
         filters: int from 1 to 100,000, of a child's first stage. Default 32.
         recipe: `Recipe`; `"search-child"` by default.
+        rungs: int from 1 to 10, default 1. With more, a child trains for a part of the recipe's
+            epochs only, and goes on where it stopped while it is among the best; see `Rungs`.
+        factor: int >= 2, default 3, children of a rung for one that goes on; also how many times
+            as long it is trained then.
         size: `(height, width)` of the children's images. Default 32 x 32.
         directory, project_name: of the folder of the search. Default `"./nasnet_search"`.
         overwrite: bool, default False. Whether to delete an existing search and begin anew.
@@ -84,6 +89,8 @@ class NASNetTuner(WholeTuner):
         num_cells: int = 2,
         filters: int = 32,
         recipe: Recipe = recipe("search-child"),  # noqa: B008  immutable
+        rungs: int = 1,
+        factor: int = 3,
         size: Size = (32, 32),
         directory: str | Path | None = None,
         project_name: str = "nasnet_search",
@@ -99,12 +106,17 @@ class NASNetTuner(WholeTuner):
         check_integers(1, MAX_FILTERS, filters=filters)
         self.num_cells, self.filters, self.recipe = num_cells, filters, recipe
         self.size = check_size(size, MIN_INPUT_SIZE["cifar"], MAX_INPUT_SIZE)
-        self.seed = seed
+        self.rungs, self.seed = Rungs.of(recipe.epochs, rungs, factor), seed
         self.child_config(self.space.decode([0] * len(self.space)))  # a mistake is an error now
         self._progress: SearchProgress | None = None
         self._record = SearchRecord(self)
         oracle = SearcherOracle(
-            searcher, objective, max_trials, max_seconds, ended=self._trial_ended
+            searcher,
+            objective,
+            max_trials,
+            max_seconds,
+            rungs=self.rungs,
+            ended=self._trial_ended,
         )
         oracle.verbose = 0
         self._lock: FolderLock | None = None
@@ -149,18 +161,21 @@ class NASNetTuner(WholeTuner):
             executor: `concurrent.futures.Executor` to run the trials, such as Dask's
                 `client.get_executor(pure=False)`. By default processes of this machine, which
                 share its cores or have a GPU each. The data have to be where it runs them. Where
-                the search's folder is not, log and best model of each child are sent back.
+                the search's folder is not, log and best model of each child are sent back, and
+                one that is promoted to the next rung trains from the start.
             arguments: for a `run_trial` of a subclass.
 
         Raises:
             ValueError: if `num_workers` is out of range, or the executor does not tell how many
-                processes it has.
+                processes it has; or with rungs and an overridden `run_trial`.
             FolderInUseError: if another process searches there, or has taken over the search.
             ExecutorError: if the executor cannot run trials any more. To go on, search again.
         """
         if data is not None:
             arguments["data"] = data
         is_ours = type(self).run_trial is NASNetTuner.run_trial
+        if not is_ours and len(self.rungs) > 1:
+            raise ValueError(f"rungs: 1 with a run_trial of one's own, got {len(self.rungs)}")
 
         def work_of(trial: Trial) -> Work:
             return (
@@ -183,6 +198,8 @@ class NASNetTuner(WholeTuner):
                 self._progress = self._lock = None
                 lock.check()
                 self._record.write()
+            if is_ours and self.oracle.rung_rewards:
+                model_of(Path(self.get_trial_dir(self.oracle.get_best_trials()[0].trial_id)))
 
     def child_of(self, trial: Trial, data: str | None = None) -> Child:
         """What an attempt at a trial does, wherever it runs."""
@@ -191,7 +208,8 @@ class NASNetTuner(WholeTuner):
         if Path(data).exists():
             data = str(Path(data).absolute())
         job = Job(self.child_config(self.genotype(trial)), self.recipe, data, self.size, self.seed)
-        return Child(job, HELD_OUT_SHARE, self.oracle.objective.name)
+        rung = min(self.oracle.rung_of(trial.trial_id), len(self.rungs) - 1)
+        return Child(job, HELD_OUT_SHARE, self.oracle.objective.name, self.rungs.epochs[rung])
 
     def run_trial(self, trial: Trial, data: str) -> float:
         child = self.child_of(trial, data)
@@ -263,7 +281,7 @@ class NASNetTuner(WholeTuner):
 
     def load_model(self, trial: Trial) -> keras.Model:
         """The trained child of a trial, from its best epoch."""
-        return keras.saving.load_model(Path(self.get_trial_dir(trial.trial_id)) / MODEL)
+        return keras.saving.load_model(model_of(Path(self.get_trial_dir(trial.trial_id))))
 
     def results_summary(self, num_trials: int = 10) -> None:
         """Prints the best trials and the size of their children."""
@@ -281,6 +299,7 @@ class NASNetTuner(WholeTuner):
             "size": list(self.size),
             "seed": self.seed,
             "recipe": str(self.recipe),
+            "rungs": list(self.rungs.epochs[:-1]) or None,
         }
 
     def set_state(self, state: dict[str, Any]) -> None:

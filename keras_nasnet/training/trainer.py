@@ -41,6 +41,7 @@ def train(
     run: str | PathLike[str],
     *,
     resume: bool = False,
+    epochs: int | None = None,
     checkpoint_s: float = 300.0,
     verbose: str | int = "auto",
     say: Callable[[str], object] = print,
@@ -59,6 +60,8 @@ def train(
         run: path of the folder, which is created.
         resume: bool, default False. Whether to resume from the folder's checkpoint; from the start
             if there is none yet.
+        epochs: int >= 1, how many of the recipe's epochs to take before the run is left to be
+            resumed; all by default.
         checkpoint_s: float, seconds between checkpoints within an epoch; each epoch ends with one.
         verbose: as in `keras.Model.fit`. Default `"auto"`, a progress bar.
         say: called with each line of text for the user. Default `print`.
@@ -80,7 +83,7 @@ def train(
         )
     folder = Path(run)
     with locked(folder) as lock:
-        return _train(job, data, folder, lock, resume, checkpoint_s, verbose, say)
+        return _train(job, data, folder, lock, resume, epochs, checkpoint_s, verbose, say)
 
 
 def _train(
@@ -89,11 +92,13 @@ def _train(
     run: Path,
     lock: FolderLock,
     resume: bool,
+    epochs: int | None,
     checkpoint_s: float,
     verbose: str | int,
     say: Callable[[str], object],
 ) -> keras.Model:
     training, _ = data
+    last_epoch = job.recipe.epochs if epochs is None else epochs
     keras.utils.set_random_seed(job.seed)
     normalization = normalization_of(job, training, run, resume)
     batches, held_out = make_batches(job, data, normalization)
@@ -119,7 +124,7 @@ def _train(
             log,
             learning_rate(job.recipe, len(batches)),
             steps_per_epoch=len(batches),
-            total_steps=job.recipe.epochs * len(batches),
+            total_steps=last_epoch * len(batches),
             step=step,
             metrics=metrics,
             patience=job.recipe.patience,
@@ -130,7 +135,7 @@ def _train(
         )
         try:
             with closing(log), stopped_by_signals(callback), frozen_heap():
-                _fit(model, job.recipe, batches, held_out, callback, verbose)
+                _fit(model, job.recipe, last_epoch, batches, held_out, callback, verbose)
         except NotWrittenError as error:
             raise NotWrittenError(
                 f"{error}\nTo resume once it can be: keras-nasnet train --resume {run}"
@@ -141,6 +146,7 @@ def _train(
 def _fit(
     model: keras.Model,
     recipe: Recipe,
+    last_epoch: int,
     batches: Batches,
     held_out: Batches,
     callback: RunCallback,
@@ -157,7 +163,7 @@ def _fit(
             batches.stream(callback.step),
             shuffle=False,
             initial_epoch=epoch,
-            epochs=epoch + 1 if within else recipe.epochs,
+            epochs=epoch + 1 if within else last_epoch,
             steps_per_epoch=len(batches) - within,
             validation_data=held_out,
             callbacks=callbacks,

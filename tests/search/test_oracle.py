@@ -92,16 +92,16 @@ def test_failures_neither_end_the_search_nor_are_the_best(tmp_path):
 def test_time_ends_a_search_and_counts_over_its_parts(tmp_path):
     class Slow(Tuner):
         def run_trial(self, trial):
-            time.sleep(0.3)
+            time.sleep(0.5)
             return super().run_trial(trial)
 
-    one = tuner(tmp_path, make=Slow, max_trials=None, max_seconds=0.5)
+    one = tuner(tmp_path, make=Slow, max_trials=None, max_seconds=1.4)
     one.search()
-    assert len(one.oracle.trials) == 2
-    resumed = tuner(tmp_path, make=Slow, max_trials=None, max_seconds=0.5)
+    assert len(one.oracle.trials) == 2, "a third one would end later"
+    resumed = tuner(tmp_path, make=Slow, max_trials=None, max_seconds=1.4)
     resumed.search()
     assert len(resumed.oracle.trials) == 2
-    more = tuner(tmp_path, make=Slow, max_trials=None, max_seconds=resumed.oracle.seconds + 0.1)
+    more = tuner(tmp_path, make=Slow, max_trials=None, max_seconds=resumed.oracle.seconds + 0.8)
     more.search()
     assert len(more.oracle.trials) == 3
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 from itertools import count, cycle
@@ -216,19 +217,14 @@ def whole(tmp_path_factory):
 
 
 def test_a_run_folder_and_its_model(whole):
-    assert sorted(path.name for path in whole.iterdir()) == [
-        STATE,
-        "config.json",
-        LOG,
-        MODEL,
-    ]
+    assert {path.name for path in whole.iterdir()} == {STATE, "config.json", LOG}
     assert Job.of_run(whole) == JOB
     rows = read_log(whole / LOG)
     assert [(row["epoch"], row["step"]) for row in rows] == [(0, 3), (1, 6)]
     best = max(row["val_accuracy"] for row in rows)
     assert train(whole) == best, "nothing is left to train"
 
-    model = keras.saving.load_model(whole / MODEL)
+    model = keras.saving.load_model(child.model_of(whole))
     config = json.loads((whole / "config.json").read_text())
     batches = straight_run.make_batches(JOB, DATA, config["normalization"])[1]
     right = sum(
@@ -241,14 +237,15 @@ def test_a_run_folder_and_its_model(whole):
     assert model.optimizer.momentum == JOB.recipe.momentum
 
 
-def test_a_child_goes_on_from_the_step_it_was_trained_to(tmp_path, whole):
+def test_a_child_goes_on_from_the_epoch_it_was_trained_to(tmp_path, whole):
     folder = tmp_path / "run"
-    assert train(folder, until=2) == -1.0
-    assert not (folder / LOG).exists()
-    train(folder, until=4)
-    assert len(read_log(folder / LOG)) == 1
-    assert not (folder / MODEL).exists()
+    reward = train(folder, epochs=1)
+    rows = read_log(folder / LOG)
+    assert [row["val_accuracy"] for row in rows] == [reward]
+    model = keras.saving.load_model(child.model_of(folder))
+    assert int(model.get_layer("training_step").step) == rows[0]["step"]
     train(folder)
+    assert not (folder / MODEL).exists(), "it is of an earlier epoch"
     assert_same_run(folder, whole)
 
 
@@ -290,7 +287,7 @@ def test_a_signal_stops_a_child_after_its_step(tmp_path, whole, monkeypatch):
 def test_a_reward_does_not_depend_on_the_children_before(tmp_path, whole):
     before = tf.config.optimizer.get_experimental_options()
     other = replace(JOB, config=network_of(PNASNET_5, "cifar", num_cells=1, penultimate_filters=60))
-    train(tmp_path / "other", other, until=1)
+    train(tmp_path / "other", other, epochs=1)
     train(tmp_path / "again")
     assert_same_run(tmp_path / "again", whole)
     assert tf.config.optimizer.get_experimental_options() == before
@@ -298,7 +295,7 @@ def test_a_reward_does_not_depend_on_the_children_before(tmp_path, whole):
 
 def test_a_state_that_is_damaged_or_of_another_child_is_told(tmp_path, whole):
     folder = tmp_path / "run"
-    train(folder, job(), until=0)
+    shutil.copytree(whole, folder)
     (folder / STATE).write_bytes((whole / STATE).read_bytes()[:1000])
     with pytest.raises(ValueError, match=f"{STATE} is not the state of a child"):
         train(folder)

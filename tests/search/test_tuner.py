@@ -94,7 +94,8 @@ def test_a_search_with_other_settings_is_not_gone_on_with(tmp_path):
         ({"filters": 0}, "^filters: wanted an integer of at least 1, got 0"),
         ({"filters": 10**9}, "^filters: wanted an integer of at most 100,000"),
         ({"size": 32}, r"input size: wanted \(height, width\), two integers; got 32"),
-        ({"size": (16, 32)}, "input size: wanted at least 32 x 32, got 16 x 32"),
+        ({"size": (7, 32)}, "input size: wanted at least 8 x 8, got 7 x 32"),
+        ({"rungs": 4}, "rungs: 2 epochs, divided by 3 from rung to rung, allow at most 1, got 4"),
         ({"max_seconds": "60"}, "max_seconds: wanted > 0, got '60'"),
     ],
 )

@@ -5,6 +5,8 @@ from pathlib import Path
 from keras_nasnet.training.job import Job
 from keras_nasnet.training.recipe_table import FINE_TUNING
 
+STATE = "child.npz"  # in a child's folder
+
 
 def can_train(job: Job, folder: Path) -> bool:
     """Whether `train_straight` can train a job in a folder, in place of the Keras model and `fit`.

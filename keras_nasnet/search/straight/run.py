@@ -18,13 +18,14 @@ from keras_nasnet.data.batches import Batches
 from keras_nasnet.data.source import Source
 from keras_nasnet.layers.network import TRAINING_STEP
 from keras_nasnet.layers.variable import skip_initialization
-from keras_nasnet.lock import FolderLock
+from keras_nasnet.lock import FolderLock, locked
+from keras_nasnet.search.straight import STATE
 from keras_nasnet.search.straight.network import Network
 from keras_nasnet.search.straight.training import Array, Best, State, Trainer
 from keras_nasnet.tensor import Tensor
 from keras_nasnet.training.callback import LOG, StoppedError, stopped_by_signals
 from keras_nasnet.training.dataset import make_batches
-from keras_nasnet.training.job import CONFIG, MODEL, Job
+from keras_nasnet.training.job import CONFIG, MODEL, Job, read_config
 from keras_nasnet.training.log import read_log, write_rows
 from keras_nasnet.training.trainer import (
     compile_model,
@@ -35,7 +36,6 @@ from keras_nasnet.training.trainer import (
     write_config,
 )
 
-STATE = "child.npz"
 SAVE_S = 60.0  # between states within a run: what a kill loses at most
 
 
@@ -44,21 +44,20 @@ def train_straight(
     data: tuple[Source, Source],
     folder: Path,
     lock: FolderLock,
-    until: int | None = None,
+    epochs: int | None = None,
 ) -> float:
-    """Trains a child to a step, from the one that it has reached in its folder.
+    """Trains a child for some epochs, from the step that it has reached in its folder.
 
-    The folder holds `config.json`; `log.csv`, a row for each epoch; `child.npz`, the state to go on
-    from, with the weights of the best epoch; and, of a child trained to its last step,
-    `model.keras`, the Keras model with those weights. They are written at the end, the log and the
-    state also once a minute.
+    The folder holds `config.json`; `log.csv`, a row for each epoch; and `child.npz`, the state to
+    go on from, with the weights of the best epoch. They are written at the end, the log and the
+    state also once a minute. `write_model` makes a Keras model of them.
 
     Args:
         job: `Job` that `can_train` accepts.
         data: training and validation `Source`.
         folder: path of the child's run folder.
         lock: `FolderLock` of the folder.
-        until: int, the step; the recipe's last by default.
+        epochs: int >= 1, of the recipe's; all by default.
 
     Returns:
         The best validation accuracy of any epoch, or -1 before the first has ended.
@@ -79,8 +78,26 @@ def train_straight(
         write_config(job, training.class_names, normalization, None, folder)
     child = Child(job, len(training.class_names), len(batches), folder, lock)
     with stopped_by_signals(child), frozen_heap(), _graphs_as_traced():
-        child.train(batches, held_out, child.total_steps if until is None else until)
+        (folder / MODEL).unlink(missing_ok=True)  # of an earlier epoch
+        child.train(batches, held_out, (epochs or job.recipe.epochs) * len(batches))
     return child.reward
+
+
+def write_model(folder: Path) -> None:
+    """Writes `model.keras` for a child: the Keras model, compiled, as it was at its best epoch.
+
+    Args:
+        folder: path of a folder that `train_straight` has written.
+
+    Raises:
+        ValueError: if its state is damaged.
+        FolderInUseError: if another process uses the folder.
+        NotWrittenError: if the file cannot be written.
+    """
+    job, classes = Job.of_run(folder), len(read_config(folder)["class_names"])
+    steps_per_epoch = read_log(folder / LOG)[0]["step"]
+    with locked(folder) as lock:
+        Child(job, classes, steps_per_epoch, folder, lock).write_model()
 
 
 @contextmanager
@@ -135,7 +152,7 @@ class Child:
         return max((row["val_accuracy"] for row in self.rows), default=-1.0)
 
     def train(self, batches: Batches, held_out: Batches, until: int) -> None:
-        """Trains to a step, then writes all files."""
+        """Trains to a step, then writes log and state."""
         if self.step >= until:
             return
         rates = self._rates()
@@ -154,8 +171,6 @@ class Child:
             if time.monotonic() - saved >= SAVE_S:
                 self._save()
                 saved = time.monotonic()
-        if self.step == self.total_steps:
-            self.write_model()
         self._save()
 
     def _rates(self) -> Array:
@@ -226,7 +241,6 @@ class Child:
             self.rows = read_log(self.folder / LOG)[:num_epochs]
 
     def write_model(self) -> None:
-        """Writes `model.keras`: the Keras model, compiled, with the weights of the best epoch."""
         with skip_initialization():
             model = make_model(self.job, self.classes, self.total_steps)
         compile_model(model, self.job.recipe, self.steps_per_epoch)
