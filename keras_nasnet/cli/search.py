@@ -18,11 +18,11 @@ from keras_nasnet.cli.arguments import (
     run_folder,
     size,
 )
+from keras_nasnet.cli.search_plan import planned, space_of
 from keras_nasnet.lock import locked
 from keras_nasnet.search.attempt import ExecutorError
 from keras_nasnet.search.cluster import check_cluster, cluster
 from keras_nasnet.search.local import MAX_WORKERS
-from keras_nasnet.search.space import SearchSpace
 from keras_nasnet.terminal import console
 from keras_nasnet.training.job import MAX_SEED
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 SETTINGS = "search.json"
 MAX_JSON = 1_000_000  # characters
 LIMITS = ("trials", "seconds", "finalists", "finalist_epochs")  # may change on resuming
+NEW = {"images": None, "rungs": 1, "factor": 3, "for": "NASNetMobile", "max_mult_adds": None}
+NEW |= {"max_parameters": None, "plan": None}  # not in searches of 0.1
 TLS = ("tls_ca_file", "tls_cert", "tls_key")
 # Where it runs, which does not affect what it finds.
 PLACES = ("workers", "scheduler", "scheduler_file", *TLS)
@@ -45,7 +47,9 @@ def add(commands: Commands) -> None:
         "search",
         run,
         "search for cells by training many small networks",
-        "keras-nasnet search --data photos/ --trials 200 --out run\n"
+        "keras-nasnet search --data photos/ --minutes 60 --out run\n"
+        "  keras-nasnet search --data photos/ --minutes 60 --out run --dry-run\n"
+        "  keras-nasnet search --data photos/ --trials 200 --out run\n"
         "  keras-nasnet search --resume run --trials 300\n"
         "  keras-nasnet train --data photos/ --genotype run/best.json --num-cells 6 --out larger",
     )
@@ -56,8 +60,18 @@ def add(commands: Commands) -> None:
         "--data", metavar="DATA", help="as for train; a tenth of its training images is held out"
     )
     parser.add_argument("--trials", type=int, metavar="N", help="total number of networks to train")
+    time = parser.add_mutually_exclusive_group()
+    time.add_argument(
+        "--minutes",
+        type=lambda text: 60 * float(text),
+        dest="seconds",
+        metavar="M",
+        help="time for the search and a network of its best cell; how large the networks are, how "
+        "long and how many are trained is planned from it, and from what a step takes here",
+    )
+    time.add_argument("--seconds", type=float, metavar="S", help="the same in seconds")
     parser.add_argument(
-        "--seconds", type=float, metavar="S", help="start no new trials after S seconds"
+        "--dry-run", action="store_true", help="print the plan for --minutes and do no more"
     )
     parser.add_argument(
         "--finalists",
@@ -80,20 +94,33 @@ def add(commands: Commands) -> None:
     )
     for name, default, what in (
         ("blocks", 5, "blocks per cell"),
-        ("num-cells", 2, "normal cells in each of a child's three stages"),
-        ("filters", 32, "filters in a child's first stage"),
+        ("factor", 3, "networks of a rung for one that is trained on, so many times as long"),
         ("seed", 0, "random seed"),
     ):
         parser.add_argument(
             f"--{name}", type=int, default=default, metavar="N", help=f"{what}; default: {default}"
         )
+    otherwise = "default: as planned for --minutes, else"
+    for name, usual, what in (
+        ("num-cells", "2", "normal cells in each of a child's three stages"),
+        ("filters", "32", "filters in a child's first stage"),
+        ("images", "all", "images to train each child on"),
+    ):
+        parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{what}; {otherwise} {usual}")
     parser.add_argument(
         "--input-size",
         type=size,
-        default=(32, 32),
         metavar="N",
-        help="image size, N or HEIGHTxWIDTH; default: 32",
+        help=f"image size, N or HEIGHTxWIDTH; {otherwise} 32",
     )
+    parser.add_argument(
+        "--rungs",
+        type=int,
+        metavar="N",
+        help="how often children are compared, the last time after all epochs of the recipe; at "
+        "each the worse ones are dropped; 1 drops none; default: up to 3",
+    )
+    _add_limits(parser)
     parser.add_argument(
         "--recipe",
         default="search-child",
@@ -101,6 +128,25 @@ def add(commands: Commands) -> None:
         help="recipe to train children with; default: %(default)s",
     )
     add_set(parser)
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    for name, metavar, what in (
+        ("mult-adds", "N", "multiply-adds of an image"),
+        ("parameters", "N", "parameters"),
+    ):
+        parser.add_argument(
+            f"--max-{name}",
+            type=int,
+            metavar=metavar,
+            help=f"try no cells that make the network of --for one of more {what}",
+        )
+    parser.add_argument(
+        "--for",
+        default=NEW["for"],
+        metavar="MODEL",
+        help="published network that the cells are meant for; default: %(default)s",
+    )
 
 
 def _add_places(parser: argparse.ArgumentParser) -> None:
@@ -134,10 +180,19 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     folder = run_folder(options, (*LIMITS, *PLACES))
     place = _place(options)
+    if options.dry_run:
+        settings = _settings(options, folder)
+        if settings["plan"] is None and settings["seconds"] is None:
+            raise ValueError("--dry-run: prints the plan for --minutes, which is missing")
+        choose_backend()
+        with place as executor:
+            planned(settings, options.workers, executor)
+        return 0
     with locked(folder):
         settings = _settings(options, folder)
         choose_backend()
         with place as executor:  # a scheduler that does not answer is an error before any work
+            settings = planned(settings, options.workers, executor)
             return _search(_tuner(settings, folder), settings, options.workers, executor)
 
 
@@ -154,40 +209,45 @@ def _place(options: argparse.Namespace) -> AbstractContextManager["Executor | No
 
 def _settings(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """The settings of the search, from the command line or from the search that is resumed."""
-    others = ("out", "resume", "run", "parser", *PLACES)
+    others = ("out", "resume", "run", "parser", "dry_run", *PLACES)
     settings = {name: value for name, value in vars(options).items() if name not in others}
+    settings["plan"] = None
     if options.resume:
         limits = {name: settings[name] for name in LIMITS if settings[name] is not None}
-        settings = _settings_of(folder, list(settings)) | limits
+        settings = NEW | _settings_of(folder, list(settings)) | limits
     if settings["data"] is None:
         raise ValueError("--data: required, names the images to train on")
     if settings["trials"] is None and settings["seconds"] is None:
-        raise ValueError("--trials, --seconds: at least one is required")
+        raise ValueError("--minutes, --trials: at least one is required")
     counts = {name: settings[name] for name in ("finalists", "finalist_epochs")}
     check_integers(1, **{name: count for name, count in counts.items() if count is not None})
     check_integers(0, MAX_SEED, seed=settings["seed"])
     from keras_nasnet.search import SEARCHERS  # needs SciPy, unlike the other commands
 
     check_member("searcher", settings["searcher"], SEARCHERS)
+    space_of(settings)
     return settings
 
 
 def _tuner(settings: dict[str, Any], folder: Path) -> "NASNetTuner":
     recipe = recipe_of(settings["recipe"], settings["set"])
-    space = SearchSpace(settings["blocks"])
     from keras_nasnet.data.source import open_data
     from keras_nasnet.search import NASNetTuner
 
     open_data(settings["data"], settings["seed"])  # reports mistakes before any work
+    plan = settings["plan"]
     tuner = NASNetTuner(
-        space,
+        space_of(settings),
         settings["searcher"],
         max_trials=settings["trials"],
-        max_seconds=settings["seconds"],
+        max_seconds=plan["search_s"] if plan else settings["seconds"],
         num_cells=settings["num_cells"],
         filters=settings["filters"],
         recipe=recipe,
         size=settings["input_size"],
+        num_images=settings["images"],
+        rungs=settings["rungs"],
+        factor=settings["factor"],
         directory=folder.parent,
         project_name=folder.name,
         seed=settings["seed"],
@@ -218,16 +278,29 @@ def _search(
             tuner.train_finalists(
                 data, settings["finalists"], settings["finalist_epochs"], **places
             )
+        if settings["plan"]:
+            _train_best(tuner, data, settings["plan"]["final"], places)
     except (NotWrittenError, ExecutorError) as error:
         return _failed(f"{error}\n{go_on}")
     except KeyboardInterrupt:
         console.print(f"\nstopped; to resume: keras-nasnet search --resume {folder}")
         return 130
-    except ChildFailedError as error:  # a finalist's
+    except ChildFailedError as error:  # a finalist, or the best cell's network
         return _failed(str(error))
     tuner.results_summary()
     console.print(f"{folder / REPORT} reports the search, {folder / BEST} has the best cells")
     return 0
+
+
+def _train_best(tuner: "NASNetTuner", data: str, final: dict[str, Any], places: Any) -> None:
+    from keras_nasnet.search.finalists import BEST_RUN
+    from keras_nasnet.search.plan import Scale
+
+    scale = Scale(**final | {"size": tuple(final["size"])})
+    console.print(f"a network of the best cell: {scale}, {scale.epochs} epochs ...")
+    accuracy = tuner.train_best(data, scale, **places)
+    folder = Path(tuner.project_dir) / BEST_RUN
+    console.print(f"{folder} has it: validation accuracy {accuracy:.2%}")
 
 
 def _last_reason(tuner: "NASNetTuner", trials: list[Any]) -> str:
@@ -252,7 +325,7 @@ def _settings_of(folder: Path, names: list[str]) -> dict[str, Any]:
             settings = read_json(folder / SETTINGS, MAX_JSON)
         except OSError as error:
             raise ValueError(f"{folder} is not a search folder: {error}") from None
-        check_keys("a search", settings, names)
+        check_keys("a search", settings, [name for name in names if name not in NEW], NEW)
         for name in ("data", "searcher", "recipe"):
             if not isinstance(settings[name], str):
                 raise ValueError(f"{name}: wanted a string, got {shown(settings[name])}")

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +14,13 @@ from keras_nasnet.terminal import import_keras
 if TYPE_CHECKING:
     from keras_nasnet.data.source import Source
     from keras_nasnet.tensor import Size
+    from keras_nasnet.training.budget import Pace
     from keras_nasnet.training.job import Job
 
 log = logging.getLogger(__name__)
+
+HELD_OUT_SHARE = 0.1  # 5,000 of CIFAR-10's 50,000 images, appendix A
+VALIDATED = 3  # images to train on for one to validate with, where there are enough
 
 
 _alone = threading.Lock()  # of the child that trains: a backend's state is its process's
@@ -31,7 +35,7 @@ class Child:
     """What an attempt at a trial of a search does: trains a child, or resumes its training.
 
     Args:
-        job, held_out, epochs: as in `train_child`.
+        job, held_out, epochs, num_images: as in `train_child`.
         metric: str, the name of its validation accuracy.
     """
 
@@ -39,6 +43,7 @@ class Child:
     held_out: float
     metric: str = "val_accuracy"
     epochs: int | None = None
+    num_images: int | None = None
 
     def __call__(self, folder: Path) -> Results:
         import_keras()  # as `run_attempt` has set it up
@@ -46,23 +51,64 @@ class Child:
 
         try:
             with _alone:
-                reward = train_child(self.job, self.held_out, folder, self.epochs)
+                reward = train_child(self.job, self.held_out, folder, self.epochs, self.num_images)
                 return {self.metric: reward}, self.epochs or self.job.recipe.epochs
         except StoppedError as error:  # as when a cluster wants its node back
             raise LostError(str(error)) from error
+
+    def measure(self, folder: Path) -> "Pace":
+        """How long its training would take; `folder` is a new one, which is left empty."""
+        import keras
+
+        from keras_nasnet.search.straight import can_train
+        from keras_nasnet.training.budget import measure_pace
+
+        keras.utils.clear_session()
+        data = _data(self.job.data, self.held_out, self.job.seed, self.num_images)
+        if not can_train(self.job, folder):
+            return measure_pace(self.job, data)
+        from keras_nasnet.search.straight.run import measure_straight  # needs TensorFlow
+
+        with locked(folder, wait=True) as lock:
+            return measure_straight(self.job, data, folder, lock)
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What an executor does to measure a child: some of its steps, twice.
+
+    The first child of a process pays for more than itself.
+
+    Args:
+        child: `Child`.
+    """
+
+    child: Child
+
+    def __call__(self, folder: Path) -> Results:
+        import_keras()
+        for _ in range(2):
+            pace = self.child.measure(folder)
+        return asdict(pace), 0
 
 
 def inspect_data(name: str, held_out: float, seed: int, size: "Size") -> None:
     """Logs images that cannot be decoded, which children will skip, and duplicates."""
     from keras_nasnet.data.inspection import find_duplicates, read_all
 
-    data = _data(name, held_out, seed)
+    data = _data(name, held_out, seed, None)
     for message in find_duplicates(*data):
         log.warning(message)
     read_all(data, size)
 
 
-def train_child(job: "Job", held_out: float, folder: Path, epochs: int | None = None) -> float:
+def train_child(
+    job: "Job",
+    held_out: float,
+    folder: Path,
+    epochs: int | None = None,
+    num_images: int | None = None,
+) -> float:
     """Trains a child, or resumes its training, for some epochs.
 
     It waits for a process that is still using the folder, as the child of a killed search
@@ -74,6 +120,8 @@ def train_child(job: "Job", held_out: float, folder: Path, epochs: int | None = 
             validation images of the data, if any, are kept for the final evaluation.
         folder: path of the child's run folder.
         epochs: int >= 1, of the recipe's; all by default.
+        num_images: int, how many images to train on, of all classes the same share, and three times
+            as many as to validate with; None (default) for all.
 
     Returns:
         The best validation accuracy of any epoch.
@@ -87,7 +135,7 @@ def train_child(job: "Job", held_out: float, folder: Path, epochs: int | None = 
     from keras_nasnet.training.trainer import train
 
     keras.utils.clear_session()
-    data = _data(job.data, held_out, job.seed)
+    data = _data(job.data, held_out, job.seed, num_images)
     with locked(folder, wait=True) as lock:
         if can_train(job, folder):
             from keras_nasnet.search.straight.run import train_straight  # needs TensorFlow
@@ -111,8 +159,16 @@ def model_of(folder: Path) -> Path:
 
 
 @lru_cache(maxsize=1)
-def _data(name: str, held_out: float, seed: int) -> tuple["Source", "Source"]:
+def _data(
+    name: str, held_out: float, seed: int, num_images: int | None
+) -> tuple["Source", "Source"]:
     from keras_nasnet.data.source import open_data
 
-    training, _ = open_data(name, seed)
-    return training.split(held_out, seed)
+    training, validation = open_data(name, seed)[0].split(held_out, seed)
+    if num_images is None:
+        return training, validation
+    return _some(training, num_images, seed), _some(validation, num_images // VALIDATED, seed)
+
+
+def _some(source: "Source", count: int, seed: int) -> "Source":
+    return source.split(count / len(source), seed)[1] if count < len(source) else source

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 from keras_tuner.engine.trial import Trial
 
-from keras_nasnet.search.child import Child, ChildFailedError, model_of
+from keras_nasnet.search.child import HELD_OUT_SHARE, Child, ChildFailedError, model_of
+from keras_nasnet.search.plan import Scale
 from keras_nasnet.search.progress import reason_of, score_text
 from keras_nasnet.search.report import Row
 from keras_nasnet.search.trials import Attempts
 from keras_nasnet.terminal import console
+
+BEST_RUN = "best"  # in a search's folder: the run of the network of its best cell
 
 if TYPE_CHECKING:
     from keras_nasnet.search.tuner import NASNetTuner
@@ -46,6 +49,30 @@ def train_longer(
     rows.sort(key=lambda row: -row["longer"])
     model_of(_folder(tuner, rows[0]["trial"], epochs))
     return rows
+
+
+def train_best(tuner: "NASNetTuner", data: str, scale: Scale, attempts: Attempts) -> float:
+    """Trains a network of the best cell in the search's folder `best`.
+
+    Returns:
+        The best validation accuracy of any epoch.
+
+    Raises:
+        ChildFailedError: if it fails.
+    """
+    (trial,) = tuner.oracle.get_best_trials(1)
+    job = scale.job(tuner.genotype(trial), tuner.recipe, data, tuner.seed)
+    folder = Path(tuner.project_dir) / BEST_RUN
+    attempts.begin(trial.trial_id, folder, Child(job, HELD_OUT_SHARE))
+    while len(attempts):
+        for _, outcome in attempts.ended():
+            if outcome.results is None:
+                raise ChildFailedError(
+                    f"the network of the best cell: {reason_of(outcome.message)}"
+                )
+            (accuracy,) = outcome.results[0].values()
+    model_of(folder)
+    return accuracy
 
 
 def _folder(tuner: "NASNetTuner", trial_id: str, epochs: int) -> Path:

@@ -2,18 +2,15 @@
 
 import json
 import time
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_tuner.engine.trial import Trial
 
 from keras_nasnet.atomic import replace_text
-from keras_nasnet.cells.config import NASNetConfig
-from keras_nasnet.cells.summary import summarize
+from keras_nasnet.search.limits import size_of
 from keras_nasnet.search.progress import reason_of
 from keras_nasnet.search.report import Row, write_report
-from keras_nasnet.tensor import Size
 from keras_nasnet.training.log import read_rows, write_rows
 
 if TYPE_CHECKING:
@@ -86,6 +83,7 @@ class SearchRecord:
             "epochs": self._epochs(trial),
             "seconds": sum(self.tuner.oracle.rung_seconds.get(trial.trial_id, ())),
             **self.size_of(trial),
+            **self.network_size_of(trial),
             "genotype": json.dumps(self.tuner.genotype(trial).to_dict()),
             "message": reason_of(trial.message or ""),
         }
@@ -97,13 +95,9 @@ class SearchRecord:
 
     def size_of(self, trial: Trial) -> dict[str, int]:
         """Parameters and multiply-adds of a trial's child."""
-        return _size_of(self.tuner.child_config(self.tuner.genotype(trial)), self.tuner.size)
+        return size_of(self.tuner.child_config(self.tuner.genotype(trial)), self.tuner.size)
 
-
-@cache
-def _size_of(config: NASNetConfig, size: Size) -> dict[str, int]:
-    rows = summarize(config, size)
-    return {
-        "parameters": sum(row.params for row in rows),
-        "mult_adds": sum(row.mult_adds for row in rows),
-    }
+    def network_size_of(self, trial: Trial) -> dict[str, int]:
+        """Parameters and multiply-adds of the network that a trial's cells are meant for."""
+        size = self.tuner.space.limits.size_of(self.tuner.genotype(trial))
+        return {f"network_{name}": count for name, count in size.items()}

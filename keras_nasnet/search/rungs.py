@@ -49,15 +49,18 @@ class Rungs:
         """
         check_integers(1, MAX_RUNGS, rungs=rungs)
         check_integers(2, factor=factor)
-        most = 1
-        while most < MAX_RUNGS and factor**most <= epochs:
-            most += 1
+        most = cls.most(epochs, factor)
         if rungs > most:
             raise ValueError(
                 f"rungs: {epochs} epochs, divided by {factor} from rung to rung, allow at most "
                 f"{most}, got {rungs}"
             )
         return cls(tuple(round(epochs / factor**down) for down in reversed(range(rungs))), factor)
+
+    @staticmethod
+    def most(epochs: int, factor: int, limit: int = MAX_RUNGS) -> int:
+        """How many rungs `epochs` can have, or `limit` if that is less."""
+        return max(rungs for rungs in range(1, limit + 1) if factor ** (rungs - 1) <= epochs)
 
     def promotable(
         self, rewards: Mapping[str, Sequence[float]], others: Collection[str] = ()

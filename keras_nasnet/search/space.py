@@ -16,6 +16,7 @@ from keras_nasnet.cells.genotype import (
 )
 from keras_nasnet.cells.operation import NASNET_OPERATIONS, OPERATIONS
 from keras_nasnet.check import check_integers, cut, shown
+from keras_nasnet.search.limits import Limits
 
 Decision = tuple[str, int]
 Choices = tuple[int, ...]
@@ -37,9 +38,11 @@ class SearchSpace(Sequence[Decision]):
         combiners: sequence of unique names. Default `("add", "concat")`;
             `"add_layer_norm"` and `"add_instance_norm"` are those of the spaces of NASNet-B
             and -C.
+        limits: `Limits`; searchers propose no choices beyond them. Default: none.
 
     Raises:
-        ValueError: if `num_blocks` is out of range, or a name unknown, repeated or missing.
+        ValueError: if `num_blocks` is out of range, or a name unknown, repeated or missing; if
+            not even the smallest of the cells is within the limits.
 
     Reference:
         Zoph et al. 2018, arXiv:1707.07012, section 3, figures 2 and 3.
@@ -50,6 +53,7 @@ class SearchSpace(Sequence[Decision]):
         num_blocks: int = 5,
         operations: Sequence[str] = tuple(NASNET_OPERATIONS),
         combiners: Sequence[str] = ("add", "concat"),
+        limits: Limits = Limits(),  # noqa: B008  immutable
     ) -> None:
         check_integers(1, MAX_BLOCKS, num_blocks=num_blocks)
         self.num_blocks = num_blocks
@@ -61,6 +65,31 @@ class SearchSpace(Sequence[Decision]):
             for block in range(num_blocks)
             for part, count in zip(PARTS, self._counts(block), strict=True)
         )
+        self.limits = limits
+        self._check_limits()
+
+    def _check_limits(self) -> None:
+        """Raises `ValueError` unless cells with one operation throughout are within the limits."""
+        if not self.limits:
+            return
+        cells = [self.decode(self._alike(each)) for each in range(len(self.operations))]
+        if not any(map(self.limits.allow, cells)):
+            least = min(
+                (self.limits.size_of(cell) for cell in cells), key=lambda each: [*each.values()]
+            )
+            sizes = " and ".join(f"{count:,} {name}" for name, count in least.items())
+            raise ValueError(
+                f"limits: the smallest cells of this space make {self.limits.model} a network of "
+                f"{sizes}; got {self.limits}"
+            )
+
+    def _alike(self, operation: int) -> list[int]:
+        """Choices of the first states and combiner, and one operation."""
+        return [operation if name.endswith("_op") else 0 for name, _ in self.decisions]
+
+    def allows(self, choices: Mapping[str, int] | Sequence[int]) -> bool:
+        """Whether the cells are within the limits."""
+        return not self.limits or self.limits.allow(self.decode(choices))
 
     def _counts(self, block: int) -> tuple[int, ...]:
         sources, operations = 2 + block, len(self.operations)

@@ -16,9 +16,10 @@ from keras_nasnet.cells.layout import output_width
 from keras_nasnet.check import check_integers, check_member, check_size
 from keras_nasnet.lock import FolderLock, locked
 from keras_nasnet.search import SEARCHERS
-from keras_nasnet.search.child import Child, inspect_data, model_of
-from keras_nasnet.search.finalists import train_longer
+from keras_nasnet.search.child import HELD_OUT_SHARE, Child, inspect_data, model_of
+from keras_nasnet.search.finalists import train_best, train_longer
 from keras_nasnet.search.oracle import SearcherOracle
+from keras_nasnet.search.plan import Scale
 from keras_nasnet.search.private import WholeTuner
 from keras_nasnet.search.progress import SearchProgress, score_text
 from keras_nasnet.search.record import SearchRecord
@@ -31,7 +32,6 @@ from keras_nasnet.terminal import console
 from keras_nasnet.training.job import Job
 from keras_nasnet.training.recipes import Recipe, recipe
 
-HELD_OUT_SHARE = 0.1  # 5,000 of CIFAR-10's 50,000 images, appendix A
 LONGER = 5  # times the epochs of a trial, for finalists by default
 
 
@@ -66,6 +66,7 @@ class NASNetTuner(WholeTuner):
         factor: int >= 2, default 3, children of a rung for one that goes on; also how many times
             as long it is trained then.
         size: `(height, width)` of the children's images. Default 32 x 32.
+        num_images: int >= 1, how many images to train each child on; None (default) for all.
         directory, project_name: of the folder of the search. Default `"./nasnet_search"`.
         overwrite: bool, default False. Whether to delete an existing search and begin anew.
         seed: int, default 0, of the searcher, the split of the data and the children.
@@ -91,6 +92,7 @@ class NASNetTuner(WholeTuner):
         recipe: Recipe = recipe("search-child"),  # noqa: B008  immutable
         rungs: int = 1,
         factor: int = 3,
+        num_images: int | None = None,
         size: Size = (32, 32),
         directory: str | Path | None = None,
         project_name: str = "nasnet_search",
@@ -107,6 +109,9 @@ class NASNetTuner(WholeTuner):
         self.num_cells, self.filters, self.recipe = num_cells, filters, recipe
         self.size = check_size(size, MIN_INPUT_SIZE["cifar"], MAX_INPUT_SIZE)
         self.rungs, self.seed = Rungs.of(recipe.epochs, rungs, factor), seed
+        if num_images is not None:
+            check_integers(1, num_images=num_images)
+        self.num_images = num_images
         self.child_config(self.space.decode([0] * len(self.space)))  # a mistake is an error now
         self._progress: SearchProgress | None = None
         self._record = SearchRecord(self)
@@ -209,7 +214,13 @@ class NASNetTuner(WholeTuner):
             data = str(Path(data).absolute())
         job = Job(self.child_config(self.genotype(trial)), self.recipe, data, self.size, self.seed)
         rung = min(self.oracle.rung_of(trial.trial_id), len(self.rungs) - 1)
-        return Child(job, HELD_OUT_SHARE, self.oracle.objective.name, self.rungs.epochs[rung])
+        return Child(
+            job,
+            HELD_OUT_SHARE,
+            self.oracle.objective.name,
+            self.rungs.epochs[rung],
+            self.num_images,
+        )
 
     def run_trial(self, trial: Trial, data: str) -> float:
         child = self.child_of(trial, data)
@@ -269,6 +280,37 @@ class NASNetTuner(WholeTuner):
             self._record.write_finalists(rows)
         return [self.genotype(self.oracle.trials[row["trial"]]) for row in rows]
 
+    def train_best(
+        self,
+        data: str,
+        scale: Scale,
+        *,
+        num_workers: int | None = None,
+        executor: Executor | None = None,
+    ) -> float:
+        """Trains a network of the best cell; its run folder is `best`.
+
+        Args:
+            data, num_workers, executor: as for `search`.
+            scale: `Scale` of the network, whose training is that of children otherwise.
+
+        Returns:
+            The best validation accuracy of any epoch.
+
+        Raises:
+            ValueError: if no trial has succeeded.
+            FolderInUseError: if another process searches there.
+            ChildFailedError: if it fails.
+            ExecutorError: as from `search`.
+        """
+        if not self.oracle.rung_rewards:
+            raise ValueError("no trial has succeeded, so there is no best cell")
+        with (
+            locked(Path(self.project_dir)) as lock,
+            attempts_on(executor, num_workers, self.oracle.lose, lock.check) as attempts,
+        ):
+            return train_best(self, data, scale, attempts)
+
     def _trial_ended(self, trial: Trial) -> None:
         """Called for each trial, in the process that holds the oracle."""
         self._record.trial_ended(trial)
@@ -300,6 +342,7 @@ class NASNetTuner(WholeTuner):
             "seed": self.seed,
             "recipe": str(self.recipe),
             "rungs": list(self.rungs.epochs[:-1]) or None,
+            "num_images": self.num_images,
         }
 
     def set_state(self, state: dict[str, Any]) -> None:

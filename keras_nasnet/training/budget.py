@@ -31,7 +31,7 @@ class Pace:
     start_s: float
     step_s: float
     epoch_s: float
-    features_s: float
+    features_s: float = 0.0
 
 
 def fit_within(job: Job, data: tuple[Source, Source], minutes: float) -> Job:

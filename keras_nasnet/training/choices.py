@@ -74,17 +74,21 @@ def facts(job: Job, data: tuple[Source, Source]) -> Facts:
     """Looks at the images to train on: counts all of them, opens some."""
     training, validation = data
     counts = np.bincount(training.labels, minlength=len(training.class_names))
-    some = np.linspace(0, len(training) - 1, min(SAMPLED, len(training))).astype(int)
-    images = [image for index in some if (image := training.read(index, None)) is not None]
-    sides = [min(image.shape[:2]) for image in images]
-    stored = int(np.median(sides)) if sides else min(job.size)
     return Facts(
         tuple(counts.tolist()),
-        min(stored, *job.size),
+        median_side(training, min(job.size)),
         len(validation),
         job.weights is not None,
         job.devices,
     )
+
+
+def median_side(source: Source, most: int) -> int:
+    """The median of the shorter sides of some images, in pixels, or `most` if that is less."""
+    some = np.linspace(0, len(source) - 1, min(SAMPLED, len(source))).astype(int)
+    images = [image for index in some if (image := source.read(index, None)) is not None]
+    sides = [min(image.shape[:2]) for image in images]
+    return min(int(np.median(sides)), most) if sides else most
 
 
 def choices(facts: Facts) -> dict[str, Choice]:

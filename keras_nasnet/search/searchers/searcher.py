@@ -12,8 +12,10 @@ from keras_nasnet.check import shown
 from keras_nasnet.search.space import Choices, Decision, checked
 
 Canonical: TypeAlias = Callable[[Choices], Choices]
+Allows: TypeAlias = Callable[[Choices], bool]
 
 ATTEMPTS = 50  # proposals, before falling back to counting up to new choices
+MOST_DRAWN = 10_000  # random choices, before none of them is taken to be allowed
 
 
 class Searcher(ABC):
@@ -21,7 +23,7 @@ class Searcher(ABC):
 
     Any number of `ask` calls may come before a `tell`, and `tell` in any order, late or never.
     Only the order of rewards counts: scaling or shifting them changes nothing. Choices are not
-    repeated while new ones are left.
+    repeated while new ones are left, and are within the limits of a `SearchSpace` that has some.
 
     Args:
         decisions: sequence of `(name, number of choices)`, such as a `SearchSpace`.
@@ -57,6 +59,7 @@ class Searcher(ABC):
         self.counts = np.array([count for _, count in self.decisions])
         self.canonical: Canonical
         self.canonical = canonical or getattr(decisions, "canonical", None) or tuple
+        self.allows: Allows = getattr(decisions, "allows", lambda choices: True)
         self.rng = np.random.default_rng(seed)
         self.choices: dict[str, Choices] = {}
         self.rewards: dict[str, float | None] = {}  # in the order told; None is a failure
@@ -153,7 +156,7 @@ class Searcher(ABC):
         self._taken.add(self.canonical(choices))
 
     def _is_new(self, choices: Choices) -> bool:
-        return self.canonical(choices) not in self._taken
+        return self.canonical(choices) not in self._taken and self.allows(choices)
 
     def _new(self) -> Choices:
         """Proposed choices or, if all are taken, the next free ones counting up."""
@@ -198,7 +201,11 @@ class Searcher(ABC):
         return sorted(self.rewards, key=reward, reverse=True)
 
     def _random(self) -> Choices:
-        return tuple(self.rng.integers(self.counts).tolist())
+        for _ in range(MOST_DRAWN):
+            choices = tuple(self.rng.integers(self.counts).tolist())
+            if self.allows(choices):
+                return choices
+        raise ValueError(f"limits: too low, none of {MOST_DRAWN:,} random cells is within them")
 
     def _mutated(self, choices: Choices) -> Choices:
         """The choices with a random decision changed, among those with more than one choice."""

@@ -2,9 +2,10 @@
 
 import math
 import signal
+import statistics
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from keras_nasnet.search.straight import STATE
 from keras_nasnet.search.straight.network import Network
 from keras_nasnet.search.straight.training import Array, Best, State, Trainer
 from keras_nasnet.tensor import Tensor
+from keras_nasnet.training.budget import Pace
 from keras_nasnet.training.callback import LOG, StoppedError, stopped_by_signals
 from keras_nasnet.training.dataset import make_batches
 from keras_nasnet.training.job import CONFIG, MODEL, Job, read_config
@@ -36,6 +38,7 @@ from keras_nasnet.training.trainer import (
     write_config,
 )
 
+TIMED = 16  # steps, twice as many as are read ahead
 SAVE_S = 60.0  # between states within a run: what a kill loses at most
 
 
@@ -98,6 +101,30 @@ def write_model(folder: Path) -> None:
     steps_per_epoch = read_log(folder / LOG)[0]["step"]
     with locked(folder) as lock:
         Child(job, classes, steps_per_epoch, folder, lock).write_model()
+
+
+def measure_straight(job: Job, data: tuple[Source, Source], folder: Path, lock: FolderLock) -> Pace:
+    """Takes some steps of a child, whose folder is new, and drops what they trained."""
+    start = time.monotonic()
+    training, _ = data
+    batches, held_out = make_batches(job, data, normalization_of(job, training, folder, False))
+    child = Child(job, len(training.class_names), len(batches), folder, lock)
+    rate, images = np.float32(0), iter(batches.stream())
+    with frozen_heap(), _graphs_as_traced():
+        _seconds(child._train_on, *next(images), rate)  # the first one is compiled
+        child.trainer.test(*child.trainer.evaluated(child.state), *held_out.batch(0))
+        start_s = time.monotonic() - start
+        step_s = statistics.median(
+            _seconds(child._train_on, *next(images), rate) for _ in range(TIMED)
+        )
+        test_s = _seconds(child._end_epoch, held_out, rate)
+    return Pace(start_s, step_s, step_s * len(batches) + test_s)
+
+
+def _seconds(call: Callable[..., object], *arguments: Any) -> float:
+    start = time.monotonic()
+    call(*arguments)
+    return time.monotonic() - start
 
 
 @contextmanager

@@ -1,0 +1,100 @@
+"""What `keras-nasnet search` does with the time that it is given."""
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from keras_nasnet.cli.arguments import recipe_of
+from keras_nasnet.search.limits import Limits
+from keras_nasnet.search.space import SearchSpace
+from keras_nasnet.terminal import console
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from keras_nasnet.search.plan import Plan
+
+# What a plan chooses if it is not given: names of options, and of a plan's `Scale`.
+OF_CHILDREN = {
+    "num_cells": "num_cells",
+    "filters": "filters",
+    "input_size": "size",
+    "images": "num_images",
+}
+CHILD = {"num_cells": 2, "filters": 32, "input_size": (32, 32)}  # without a plan
+
+
+def space_of(settings: dict[str, Any]) -> SearchSpace:
+    """The search space of the settings."""
+    limits = (settings[name] for name in ("for", "max_mult_adds", "max_parameters"))
+    return SearchSpace(settings["blocks"], limits=Limits(*limits))
+
+
+def planned(
+    settings: dict[str, Any], num_workers: int | None, executor: "Executor | None"
+) -> dict[str, Any]:
+    """The settings with what was not given: by a plan for the time there is, if there is one."""
+    from keras_nasnet.search.plan import NUM_RUNGS, plan_search
+    from keras_nasnet.search.rungs import Rungs
+
+    recipe = recipe_of(settings["recipe"], settings["set"])
+    if settings["plan"] is not None or settings["seconds"] is None:
+        settings = settings | {
+            name: value for name, value in CHILD.items() if settings[name] is None
+        }
+        if settings["rungs"] is None:
+            settings["rungs"] = Rungs.most(recipe.epochs, settings["factor"], NUM_RUNGS)
+        return settings
+    given = {
+        of_scale: settings[name]
+        for name, of_scale in OF_CHILDREN.items()
+        if settings[name] is not None
+    }
+    by_hand = [text.partition("=")[0] for text in settings["set"]]
+    given |= {name: getattr(recipe, name) for name in ("epochs", "batch_size") if name in by_hand}
+    console.print("measuring a middling child ...")
+    plan = plan_search(
+        settings["data"],
+        space_of(settings),
+        recipe,
+        settings["seconds"],
+        given=given,
+        num_rungs=settings["rungs"],
+        factor=settings["factor"],
+        seed=settings["seed"],
+        num_workers=num_workers,
+        executor=executor,
+    )
+    show_plan(plan)
+    scale = plan.scale
+    return settings | {
+        "num_cells": scale.num_cells,
+        "filters": scale.filters,
+        "input_size": scale.size,
+        "images": scale.num_images,
+        "rungs": len(plan.rungs),
+        "set": [*settings["set"], f"epochs={scale.epochs}", f"batch_size={scale.batch_size}"],
+        "plan": plan.to_dict(),
+    }
+
+
+def show_plan(plan: "Plan") -> None:
+    """Prints what a search will do."""
+    scale, final = plan.scale, plan.final
+    console.print(
+        f"children: {scale}; {scale.num_images:,} images in batches of {scale.batch_size}; "
+        f"{1000 * plan.pace.step_s:.0f} ms a step"
+    )
+    table = Table("rung", "about", "to epoch", "each", "together")
+    for number, (cells, epochs, seconds) in enumerate(
+        zip(plan.num_cells, plan.rungs.epochs, plan.rung_s, strict=True), 1
+    ):
+        together = cells * seconds / plan.num_workers / 60
+        table.add_row(
+            str(number), f"{cells:,} cells", str(epochs), f"{seconds:.0f} s", f"{together:.1f} min"
+        )
+    console.print(table)
+    console.print(
+        f"{plan.search_s / 60:.1f} minutes of search; then a network of the best cell: {final}; "
+        f"{final.epochs} epochs of {final.num_images:,} images"
+    )

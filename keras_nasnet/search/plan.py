@@ -1,0 +1,287 @@
+"""From a number of minutes to a search: how large children are, how long and how many train."""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from keras_nasnet.cells.catalog import network_of
+from keras_nasnet.cells.config import NASNetConfig
+from keras_nasnet.cells.genotype import Genotype
+from keras_nasnet.cells.layout import output_width
+from keras_nasnet.data.source import open_data
+from keras_nasnet.search.attempt import Outcome
+from keras_nasnet.search.child import HELD_OUT_SHARE, Child, ChildFailedError, Measuring
+from keras_nasnet.search.limits import size_of
+from keras_nasnet.search.progress import reason_of
+from keras_nasnet.search.rungs import Rungs
+from keras_nasnet.search.searchers import RandomSearcher
+from keras_nasnet.search.space import SearchSpace
+from keras_nasnet.search.trials import MAX_LOSSES, attempts_on
+from keras_nasnet.tensor import Size
+from keras_nasnet.training.budget import Pace
+from keras_nasnet.training.choices import median_side
+from keras_nasnet.training.job import Job
+from keras_nasnet.training.recipes import Recipe
+
+FINAL_SHARE = 0.25  # of the time, to train a network of the best cell
+MIN_CELLS = 50  # to choose among: with fewer, children are made smaller
+LARGER = 4  # times the pixels or the multiply-adds from one scale to the next, at least
+LEAST_CELLS = 9  # of which one reaches the third rung
+NUM_RUNGS, FACTOR = 3, 3
+FINAL_EPOCHS = 8  # at least, or the final network is a smaller one
+DRAWN = 15  # cells, of which the middling one is measured
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How large a child is, and how long it trains.
+
+    Args:
+        size: `(height, width)` of its images.
+        num_cells: int, normal cells in each stage.
+        filters: int, of the first stage.
+        num_images: int, to train on.
+        batch_size: int.
+        epochs: int, to the last rung.
+    """
+
+    size: Size
+    num_cells: int
+    filters: int
+    num_images: int
+    batch_size: int
+    epochs: int
+
+    def config(self, genotype: Genotype) -> NASNetConfig:
+        """The child of a genotype."""
+        filters = 4 * self.filters * output_width(genotype.normal)
+        return network_of(genotype, "cifar", num_cells=self.num_cells, penultimate_filters=filters)
+
+    def job(self, genotype: Genotype, settings: Recipe, data: str, seed: int) -> Job:
+        """The training of that child."""
+        settings = replace(settings, epochs=self.epochs, batch_size=self.batch_size)
+        return Job(self.config(genotype), settings, data, self.size, seed)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.size[0]} x {self.size[1]} pixels, {self.num_cells} cells a stage, "
+            f"{self.filters} filters"
+        )
+
+
+# Our choice: the first ranks cells in seconds (benchmarks/results/search.md), the last is the
+# paper's child (appendix A). Steps are those to the last rung; the epochs follow from the images.
+_SCALES = (
+    {"pixels": 16, "num_cells": 1, "filters": 8, "num_images": 6_000, "steps": 840},
+    {"pixels": 32, "num_cells": 1, "filters": 16, "num_images": 12_000, "steps": 1_680},
+    {"pixels": 32, "num_cells": 2, "filters": 32, "num_images": 45_000, "steps": 7_000},
+)
+BATCH_SIZE = 64
+CHILD_SIDE = 128  # pixels: of photographs, what children look at at most
+
+
+def scales(num_images: int, side: int, given: Mapping[str, Any]) -> list[Scale]:
+    """Sizes of children to choose from, the smallest first.
+
+    Args:
+        num_images: int, how many there are to train on.
+        side: int, the images' shorter side in pixels.
+        given: values of `Scale`'s arguments that are not to be chosen.
+    """
+    found = []
+    for each in _SCALES:
+        pixels = each["pixels"] * max(1, side // 32)
+        images = given.get("num_images", min(num_images, each["num_images"]))
+        batch_size = given.get("batch_size", min(BATCH_SIZE, max(8, images // 8)))
+        epochs = max(FACTOR ** (NUM_RUNGS - 1), round(each["steps"] / (images // batch_size)))
+        scale = Scale(
+            (pixels, pixels), each["num_cells"], each["filters"], images, batch_size, epochs
+        )
+        found.append(replace(scale, **given))
+    return list(dict.fromkeys(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A search and the training of a network of its best cell, within a time.
+
+    Args:
+        scale: `Scale` of the children.
+        rungs: `Rungs` of their training.
+        pace: `Pace` of a middling child.
+        search_s: float, seconds for the search, from which on nothing new is started.
+        num_workers: int, how many children train at once.
+        final: `Scale` of the network that is trained at the end, with all images.
+    """
+
+    scale: Scale
+    rungs: Rungs
+    pace: Pace
+    search_s: float
+    num_workers: int
+    final: Scale
+
+    @property
+    def rung_s(self) -> list[float]:
+        """Seconds that a middling child takes for each rung."""
+        return _rung_s(self.rungs, self.pace)
+
+    @property
+    def num_cells(self) -> list[int]:
+        """About how many cells reach each rung."""
+        return _num_cells(self.rungs, self.pace, self.search_s * self.num_workers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, with what is expected."""
+        return asdict(self) | {"rung_s": self.rung_s, "num_cells": self.num_cells}
+
+
+def _rung_s(rungs: Rungs, pace: Pace) -> list[float]:
+    epochs = np.diff([0, *rungs.epochs])
+    return [float(pace.start_s + pace.epoch_s * each) for each in epochs]
+
+
+def _num_cells(rungs: Rungs, pace: Pace, seconds: float) -> list[int]:
+    shares = [rungs.factor**-rung for rung in range(len(rungs))]
+    a_cell = sum(share * each for share, each in zip(shares, _rung_s(rungs, pace), strict=True))
+    return [int(seconds / a_cell * share) for share in shares]
+
+
+def make_plan(
+    seconds: float,
+    candidates: list[Scale],
+    pace_of: Callable[[Scale], Pace],
+    num_images: int,
+    *,
+    num_workers: int = 1,
+    num_rungs: int | None = None,
+    factor: int = FACTOR,
+) -> Plan:
+    """The largest children of which enough can be tried, and the largest network after them.
+
+    Args:
+        seconds: float, from now on.
+        candidates: list of `Scale`, the smallest first.
+        pace_of: measures the `Pace` of a middling child.
+        num_images: int, to train the final network on.
+        num_workers: int, as in `NASNetTuner.search`.
+        num_rungs: int; None (default) for as many as the epochs allow, up to 3.
+        factor: as in `Rungs`.
+
+    Raises:
+        ValueError: if the time is too short for a search.
+    """
+    paces: dict[Scale, Pace] = {}
+    search_s, final_s = (1 - FINAL_SHARE) * seconds, FINAL_SHARE * seconds
+    best = candidates[0]
+    for scale in candidates:
+        paces[scale] = pace_of(scale)
+        cells = _num_cells(_rungs(scale, num_rungs, factor), paces[scale], search_s * num_workers)
+        if cells[0] >= MIN_CELLS:
+            best = scale
+        if cells[0] < LARGER * MIN_CELLS:
+            break
+    rungs = _rungs(best, num_rungs, factor)
+    cells = _num_cells(rungs, paces[best], search_s * num_workers)
+    if cells[0] < LEAST_CELLS:
+        least = seconds * LEAST_CELLS / max(1, cells[0]) / 60
+        raise ValueError(
+            f"minutes: {seconds / 60:.3g} are too short for a search here, where a middling child "
+            f"takes {sum(_rung_s(rungs, paces[best])):.0f} s; wanted about {least:.0f} or more"
+        )
+    finals = [_final(scale, paces[scale], num_images, final_s) for scale in paces]
+    large_enough = [scale for scale in finals if scale.epochs >= FINAL_EPOCHS]
+    return Plan(best, rungs, paces[best], search_s, num_workers, (large_enough or finals[:1])[-1])
+
+
+def _rungs(scale: Scale, num_rungs: int | None, factor: int) -> Rungs:
+    return Rungs.of(scale.epochs, num_rungs or Rungs.most(scale.epochs, factor, NUM_RUNGS), factor)
+
+
+def _final(scale: Scale, pace: Pace, num_images: int, seconds: float) -> Scale:
+    """The same network for all images, with as many epochs as the time allows."""
+    epoch_s = pace.epoch_s * num_images / scale.num_images
+    return replace(
+        scale, num_images=num_images, epochs=max(1, int((seconds - pace.start_s) / epoch_s))
+    )
+
+
+def plan_search(
+    data: str,
+    space: SearchSpace,
+    settings: Recipe,
+    seconds: float,
+    *,
+    given: Mapping[str, Any] = MappingProxyType({}),
+    num_rungs: int | None = None,
+    factor: int = FACTOR,
+    seed: int = 0,
+    num_workers: int | None = None,
+    executor: Executor | None = None,
+) -> Plan:
+    """Measures a middling child where children will train, and plans a search.
+
+    Args:
+        data: str, as in `keras_nasnet.data.open_data`.
+        space: `SearchSpace`.
+        settings: `Recipe` of children; epochs and batch size are chosen.
+        seconds: float > 0, for the search and a network of its best cell, from now on.
+        given: values of `Scale`'s arguments that are not to be chosen.
+        num_rungs: int; None (default) for up to 3.
+        factor: as in `Rungs`.
+        seed, num_workers, executor: as in `NASNetTuner`.
+
+    Returns:
+        `Plan`.
+
+    Raises:
+        ValueError: if the time is too short, or a value out of range.
+        ChildFailedError: if a child cannot be trained.
+        ExecutorError: as from `NASNetTuner.search`.
+    """
+    start = time.monotonic()
+    training, _ = open_data(data, seed)
+    num_images = int(len(training) * (1 - HELD_OUT_SHARE))
+    candidates = scales(num_images, median_side(training, CHILD_SIDE), given)
+    with (
+        TemporaryDirectory() as place,
+        attempts_on(executor, num_workers, lambda *lost: MAX_LOSSES + 1, lambda: None) as attempts,
+    ):
+
+        def pace_of(scale: Scale) -> Pace:
+            job = scale.job(middling(space, scale, seed), settings, data, seed)
+            child = Child(job, HELD_OUT_SHARE, num_images=scale.num_images)
+            attempts.begin("0", Path(place, str(candidates.index(scale))), Measuring(child))
+            ended: list[tuple[str, Outcome]] = []
+            while not ended:
+                ended = list(attempts.ended())
+            outcome = ended[0][1]
+            if outcome.results is None:
+                raise ChildFailedError(f"a middling child: {reason_of(outcome.message)}")
+            return Pace(**outcome.results[0])
+
+        plan = make_plan(
+            seconds,
+            candidates,
+            pace_of,
+            num_images,
+            num_workers=num_workers or 1,
+            num_rungs=num_rungs,
+            factor=factor,
+        )
+    return replace(plan, search_s=plan.search_s - (time.monotonic() - start))
+
+
+def middling(space: SearchSpace, scale: Scale, seed: int) -> Genotype:
+    """The cells of median multiply-adds among some random ones of a space."""
+    searcher = RandomSearcher(space, seed)
+    drawn = [space.decode(searcher.ask(str(number))) for number in range(DRAWN)]
+    drawn.sort(key=lambda cells: size_of(scale.config(cells), scale.size)["mult_adds"])
+    return drawn[DRAWN // 2]
