@@ -252,6 +252,7 @@ def _tuner(settings: dict[str, Any], folder: Path) -> "NASNetTuner":
         project_name=folder.name,
         seed=settings["seed"],
     )
+    tuner.plan = plan
     replace_text(folder / SETTINGS, json.dumps(settings, indent=2))
     return tuner
 

@@ -8,7 +8,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from keras_nasnet.atomic import replace_file, replace_text
 from keras_nasnet.lock import FolderInUseError, locked
@@ -16,8 +16,21 @@ from keras_nasnet.onednn import use_onednn
 
 ATTEMPT = "attempt.txt"  # in a trial's folder: the number of its latest attempt
 
-Results: TypeAlias = tuple[dict[str, float], int]  # metrics by name, and the step they are from
 Files: TypeAlias = dict[str, tuple[bytes, str]]  # by name: contents and SHA-256
+
+
+class Results(NamedTuple):
+    """What a child has come to.
+
+    Args:
+        metrics: dict of float, by name.
+        step: int, that they are from.
+        steps_s: float, seconds that its training steps took, if they are known.
+    """
+
+    metrics: dict[str, float]
+    step: int = 0
+    steps_s: float | None = None
 
 
 class LostError(Exception):

@@ -51,8 +51,11 @@ class Child:
 
         try:
             with _alone:
-                reward = train_child(self.job, self.held_out, folder, self.epochs, self.num_images)
-                return {self.metric: reward}, self.epochs or self.job.recipe.epochs
+                reward, steps_s = train_child(
+                    self.job, self.held_out, folder, self.epochs, self.num_images
+                )
+            epochs = self.epochs or self.job.recipe.epochs
+            return Results({self.metric: reward}, epochs, steps_s)
         except StoppedError as error:  # as when a cluster wants its node back
             raise LostError(str(error)) from error
 
@@ -89,7 +92,7 @@ class Measuring:
         import_keras()
         for _ in range(2):
             pace = self.child.measure(folder)
-        return asdict(pace), 0
+        return Results(asdict(pace))
 
 
 def inspect_data(name: str, held_out: float, seed: int, size: "Size") -> None:
@@ -108,7 +111,7 @@ def train_child(
     folder: Path,
     epochs: int | None = None,
     num_images: int | None = None,
-) -> float:
+) -> tuple[float, float | None]:
     """Trains a child, or resumes its training, for some epochs.
 
     It waits for a process that is still using the folder, as the child of a killed search
@@ -124,7 +127,8 @@ def train_child(
             as many as to validate with; None (default) for all.
 
     Returns:
-        The best validation accuracy of any epoch.
+        The best validation accuracy of any epoch, and the seconds that the steps have taken if
+        they are known.
     """
     import keras
 
@@ -143,7 +147,7 @@ def train_child(
             return train_straight(job, data, folder, lock, epochs)
         is_begun = (folder / CONFIG).exists()
         train(job, data, folder, resume=is_begun, epochs=epochs, verbose=0, say=lambda line: None)
-    return max(row["val_accuracy"] for row in read_log(folder / LOG))
+    return max(row["val_accuracy"] for row in read_log(folder / LOG)), None
 
 
 def model_of(folder: Path) -> Path:

@@ -48,6 +48,7 @@ class SearcherOracle(WholeOracle):
         rung_rewards: dict of lists of float, each trial's rewards by rung, higher is better.
         rung_seconds: dict of lists of float, the seconds that each trial took by rung; those of a
             trial that a kill interrupted count from where it resumed.
+        steps_s: dict of float, the seconds of them that training steps took, where known.
         losses: dict of int, how often an executor lost each trial that has not ended.
 
     Raises:
@@ -89,6 +90,7 @@ class SearcherOracle(WholeOracle):
         self.rungs = rungs
         self.rung_rewards: dict[str, list[float]] = {}
         self.rung_seconds: dict[str, list[float]] = {}
+        self.steps_s: dict[str, float] = {}
         self._trial_begins: dict[str, float] = {}
         self.losses: dict[str, int] = {}
         self._saves = True
@@ -154,6 +156,11 @@ class SearcherOracle(WholeOracle):
         self.save()
         if self._ended is not None:
             self._ended(self.trials[trial.trial_id])
+
+    def add_steps(self, trial_id: str, seconds: float | None) -> None:
+        """Adds what the training steps of a trial have taken; saved when it ends."""
+        if seconds is not None:
+            self.steps_s[trial_id] = self.steps_s.get(trial_id, 0.0) + seconds
 
     @keras_tuner.synchronized
     def lose(self, trial_id: str, times: int = 1) -> int:
@@ -228,6 +235,7 @@ class SearcherOracle(WholeOracle):
             "seconds": self.seconds,
             "rung_rewards": self.rung_rewards,
             "rung_seconds": self.rung_seconds,
+            "steps_s": self.steps_s,
             "losses": self.losses,
         }
 
@@ -241,4 +249,5 @@ class SearcherOracle(WholeOracle):
             self.rung_seconds = {key: [each] for key, each in state["trial_seconds"].items()}
             rewards = self.searcher.rewards.items()
             self.rung_rewards = {key: [each] for key, each in rewards if each is not None}
+        self.steps_s = state.get("steps_s", {})
         self.losses = state.get("losses", {})  # not in 0.1

@@ -67,7 +67,7 @@ def results_of(returned: Any, objective: keras_tuner.Objective) -> Results:
     validate_trial_results(returned, objective, "Tuner.run_trial()")
     metrics = convert_to_metrics_dict(returned, objective)
     step = get_best_step(returned, objective)
-    return {name: float(value) for name, value in metrics.items()}, step
+    return Results({name: float(value) for name, value in metrics.items()}, step)
 
 
 def _write_json(path: Path, state: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ class SearchRecord:
         tuner: `NASNetTuner`, in the process that holds its oracle.
 
     Attributes:
-        rows: dict of dict, the rows of `trials.csv` by trial, in the order the trials ended.
+        rows: dict of dict, the rows of `trials.csv` by trial.
     """
 
     def __init__(self, tuner: "NASNetTuner") -> None:
@@ -46,12 +46,9 @@ class SearchRecord:
     def write(self, with_report: bool = True) -> None:
         """Writes the table of trials, the best cells and the report; nothing without trials."""
         folder, oracle = Path(self.tuner.project_dir), self.tuner.oracle
-        for trial_id in oracle.end_order:
-            if trial_id not in self.rows:
-                self.rows[trial_id] = self._row(oracle.trials[trial_id])
-        if not self.rows:
+        rows = self.ended_rows()
+        if not rows:
             return
-        rows = [self.rows[trial_id] for trial_id in oracle.end_order]
         write_rows(folder / TRIALS, rows)
         finalists = self._finalists()
         leader = finalists[0]["trial"] if finalists else oracle.get_best_trials(1)[0].trial_id
@@ -60,9 +57,19 @@ class SearchRecord:
             replace_text(folder / BEST, self.tuner.genotype(best).to_json())
         if with_report:
             begin = time.monotonic()
-            write_report(folder, rows, finalists, oracle.searcher)
+            write_report(
+                folder, rows, finalists, oracle.searcher, self.tuner.rungs, self.tuner.plan
+            )
             end = time.monotonic()
             self._next_report = end + (end - begin) / REPORTING
+
+    def ended_rows(self) -> list[Row]:
+        """The rows of `trials.csv`."""
+        oracle = self.tuner.oracle
+        for trial_id in oracle.end_order:
+            if trial_id not in self.rows:
+                self.rows[trial_id] = self._row(oracle.trials[trial_id])
+        return [self.rows[trial_id] for trial_id in oracle.end_order]
 
     def write_finalists(self, rows: list[Row]) -> None:
         """Writes the table of finalists, the best first, and what follows from it."""
@@ -76,12 +83,15 @@ class SearchRecord:
         return [row | {key: float(row[key]) for key in ("reward", "longer")} for row in rows]
 
     def _row(self, trial: Trial) -> Row:
+        oracle = self.tuner.oracle
         return {
             "trial": trial.trial_id,
             "status": trial.status,
             "reward": trial.score,
             "epochs": self._epochs(trial),
-            "seconds": sum(self.tuner.oracle.rung_seconds.get(trial.trial_id, ())),
+            "rewards": oracle.rung_rewards.get(trial.trial_id, []),
+            "seconds": sum(oracle.rung_seconds.get(trial.trial_id, ())),
+            "steps_s": oracle.steps_s.get(trial.trial_id),
             **self.size_of(trial),
             **self.network_size_of(trial),
             "genotype": json.dumps(self.tuner.genotype(trial).to_dict()),

@@ -14,11 +14,23 @@ from keras_nasnet.cells.plot import plot_genotype
 from keras_nasnet.optional import import_optional
 from keras_nasnet.page import draw, drawing, picture, section, table, write_page
 from keras_nasnet.search.progress import RECENT, score_text
+from keras_nasnet.search.report_rungs import (
+    DROPPED,
+    FURTHEST,
+    curves,
+    draw_curves,
+    dropped_table,
+    pareto,
+    rungs_table,
+    time_table,
+)
+from keras_nasnet.search.rungs import Rungs
 from keras_nasnet.search.searchers.searcher import Searcher
 
 REPORT, PICTURES = "report.html", "pictures"
 FORMATS = (".png", ".svg")
 NUM_LEADERS, NUM_DRAWN = 20, 3
+SIZES = ("parameters", "mult_adds", "network_mult_adds")
 
 Row: TypeAlias = dict[str, Any]  # of a table, by column
 
@@ -28,6 +40,8 @@ def write_report(
     trials: list[Row],
     finalists: list[Row],
     searcher: Searcher,
+    rungs: Rungs,
+    plan: Row | None = None,
 ) -> None:
     """Writes `report.html` and its figures.
 
@@ -36,6 +50,8 @@ def write_report(
         trials: rows of `trials.csv`; trial names are numbers.
         finalists: rows of `finalists.csv`, the best first; may be empty.
         searcher: `Searcher`, whose first trials predict what random search would find.
+        rungs: `Rungs` of the children.
+        plan: dict of `Plan.to_dict`, or None (default) without a plan.
 
     Raises:
         ValueError: if matplotlib is not installed.
@@ -45,17 +61,20 @@ def write_report(
     pictures.mkdir(exist_ok=True)
     trials = sorted(trials, key=_number)
     leaders = sorted(
-        (row for row in trials if row["reward"] is not None), key=lambda row: -row["reward"]
+        (row for row in trials if row["reward"] is not None),
+        key=lambda row: (-row["epochs"], -row["reward"]),
     )
     sections = [
         section("Progress", _picture(pictures / "progress", _draw_progress, trials, searcher)),
-        section("Reward and size", _picture(pictures / "parameters", _draw_sizes, leaders)),
+        *_of_rungs(folder, trials, rungs, plan),
+        time_table(trials, plan),
+        section("Reward and cost", _picture(pictures / "costs", _draw_costs, leaders)),
         section("Operations chosen", _picture(pictures / "operations", _draw_operations, trials)),
     ]
     if finalists:
         columns: tuple[str, ...] = ("trial", "reward", "longer")
         sections.append(section("Finalists, trained longer", _table(finalists, columns)))
-    columns = ("trial", "reward", "parameters", "mult_adds", "seconds")
+    columns = ("trial", "reward", "epochs", *SIZES, "seconds")
     sections.append(section("Leaderboard", _table(leaders[:NUM_LEADERS], columns)))
     for rank, row in enumerate(leaders[:NUM_DRAWN], 1):
         genotype = Genotype.from_json(row["genotype"])
@@ -66,6 +85,17 @@ def write_report(
         sections.append(section(f"Cells of trial {row['trial']}", cells))
     title = f"Cell search: {folder.name}"
     write_page(folder / REPORT, title, _summary(trials, leaders, searcher), sections)
+
+
+def _of_rungs(folder: Path, trials: list[Row], rungs: Rungs, plan: Row | None) -> list[str]:
+    found = curves(folder, trials)
+    if not found:
+        return []
+    picture = _picture(folder / PICTURES / "curves", draw_curves, trials, found, rungs)
+    if len(rungs) == 1:
+        return [section("Curves", picture)]
+    tables = rungs_table(trials, rungs, plan) + dropped_table(trials, rungs)
+    return [section("Rungs", picture + tables)]
 
 
 def _number(row: Row) -> int:
@@ -123,14 +153,23 @@ def _draw_progress(figure: Any, trials: list[Row], searcher: Searcher) -> None:
     axes.legend()
 
 
-def _draw_sizes(figure: Any, leaders: list[Row]) -> None:
+def _draw_costs(figure: Any, leaders: list[Row]) -> None:
+    """Rewards by cost, lighter for children that were dropped, and the Pareto front."""
     axes = figure.subplots()
-    sizes = [row["parameters"] / 1e6 for row in leaders]
-    axes.scatter(sizes, [row["reward"] for row in leaders], s=14)
-    for row, size in zip(leaders[:NUM_DRAWN], sizes, strict=False):
-        axes.annotate(row["trial"], (size, row["reward"]))
-    axes.set(xlabel="million parameters", ylabel="reward")
+    furthest = max((row["epochs"] for row in leaders), default=0)
+    for is_last, color in ((False, DROPPED), (True, FURTHEST)):
+        rows = [row for row in leaders if (row["epochs"] == furthest) is is_last]
+        axes.scatter(_costs(rows), [row["reward"] for row in rows], s=14, color=color)
+    front = pareto(leaders)
+    axes.step(_costs(front), [row["reward"] for row in front], where="post", color=FURTHEST)
+    for row in front:
+        axes.annotate(row["trial"], (_costs([row])[0], row["reward"]))
+    axes.set(xlabel="million multiply-adds of the network the cells are meant for", ylabel="reward")
     axes.grid(alpha=0.3)
+
+
+def _costs(rows: list[Row]) -> list[float]:
+    return [row["network_mult_adds"] / 1e6 for row in rows]
 
 
 def _draw_operations(figure: Any, trials: list[Row]) -> None:

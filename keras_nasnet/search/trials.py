@@ -252,7 +252,9 @@ def _told(oracle: "SearcherOracle", trial_id: str, outcome: Outcome) -> Trial:
     if outcome.results is None:
         trial.status = FAILED
     else:
-        oracle.update_trial(trial_id, *outcome.results)
+        results = Results(*outcome.results)
+        oracle.update_trial(trial_id, results.metrics, results.step)
+        oracle.add_steps(trial_id, results.steps_s)
     return trial
 
 

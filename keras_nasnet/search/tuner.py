@@ -23,6 +23,8 @@ from keras_nasnet.search.plan import Scale
 from keras_nasnet.search.private import WholeTuner
 from keras_nasnet.search.progress import SearchProgress, score_text
 from keras_nasnet.search.record import SearchRecord
+from keras_nasnet.search.report import SIZES
+from keras_nasnet.search.report_rungs import pareto
 from keras_nasnet.search.rungs import Rungs
 from keras_nasnet.search.searchers import Searcher
 from keras_nasnet.search.space import SearchSpace
@@ -71,6 +73,9 @@ class NASNetTuner(WholeTuner):
         overwrite: bool, default False. Whether to delete an existing search and begin anew.
         seed: int, default 0, of the searcher, the split of the data and the children.
 
+    Attributes:
+        plan: dict of `Plan.to_dict` for the report, None (default) without a plan.
+
     Raises:
         ValueError: if an argument is out of range, or the existing search has other settings.
         FolderInUseError: if another process searches there.
@@ -113,6 +118,7 @@ class NASNetTuner(WholeTuner):
             check_integers(1, num_images=num_images)
         self.num_images = num_images
         self.child_config(self.space.decode([0] * len(self.space)))  # a mistake is an error now
+        self.plan: dict[str, Any] | None = None
         self._progress: SearchProgress | None = None
         self._record = SearchRecord(self)
         oracle = SearcherOracle(
@@ -224,8 +230,7 @@ class NASNetTuner(WholeTuner):
 
     def run_trial(self, trial: Trial, data: str) -> float:
         child = self.child_of(trial, data)
-        metrics, _ = child(Path(self.get_trial_dir(trial.trial_id)))
-        return metrics[child.metric]
+        return child(Path(self.get_trial_dir(trial.trial_id))).metrics[child.metric]
 
     def on_trial_end(self, trial: Trial) -> None:
         if self._lock is not None:
@@ -326,11 +331,21 @@ class NASNetTuner(WholeTuner):
         return keras.saving.load_model(model_of(Path(self.get_trial_dir(trial.trial_id))))
 
     def results_summary(self, num_trials: int = 10) -> None:
-        """Prints the best trials and the size of their children."""
-        table = Table("trial", self.oracle.objective.name, "parameters", "multiply-adds")
+        """Prints the best trials, the size of their children and of the networks meant for them.
+
+        On the Pareto front are those of which no other is better with fewer multiply-adds.
+        """
+        network = self.space.limits.model
+        columns = ("trial", self.oracle.objective.name, "epochs", "parameters", "multiply-adds")
+        table = Table(*columns, f"multiply-adds as {network}", "on the Pareto front")
+        rows = self._record.ended_rows()
+        front = [row["trial"] for row in pareto(rows)]
+        by_trial = {row["trial"]: row for row in rows}
         for trial in self.oracle.get_best_trials(num_trials):
-            size = (f"{count:,}" for count in self._record.size_of(trial).values())
-            table.add_row(trial.trial_id, score_text(trial.score), *size)
+            if row := by_trial.get(trial.trial_id):
+                mark = "yes" if trial.trial_id in front else ""
+                texts = (f"{row[name]:,}" for name in ("epochs", *SIZES))
+                table.add_row(trial.trial_id, score_text(trial.score), *texts, mark)
         console.print(table)
 
     def get_state(self) -> dict[str, Any]:

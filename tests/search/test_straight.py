@@ -192,7 +192,7 @@ DATA = source(26), source(20, 1)
 
 def train(folder, one=JOB, **options):
     with locked(folder) as lock:
-        return train_straight(one, DATA, folder, lock, **options)
+        return train_straight(one, DATA, folder, lock, **options)[0]
 
 
 def state_of(folder):
@@ -322,11 +322,11 @@ def test_a_loss_that_is_not_finite_is_told(tmp_path):
     ],
 )
 def test_what_the_straight_way_can_not_do_is_left_to_keras(tmp_path, monkeypatch, one, is_straight):
-    monkeypatch.setattr(straight_run, "train_straight", lambda *arguments: "straight")
+    monkeypatch.setattr(straight_run, "train_straight", lambda *arguments: ("straight", 1.0))
     monkeypatch.setattr(child, "_data", lambda *arguments: DATA)
     monkeypatch.setattr("keras_nasnet.training.trainer.train", lambda *arguments, **named: None)
     monkeypatch.setattr("keras_nasnet.training.log.read_log", lambda path: [{"val_accuracy": 0.5}])
-    assert child.train_child(one, 0.1, tmp_path) == ("straight" if is_straight else 0.5)
+    assert child.train_child(one, 0.1, tmp_path)[0] == ("straight" if is_straight else 0.5)
 
 
 def test_what_keras_has_begun_is_left_to_keras(tmp_path):

@@ -48,7 +48,7 @@ def train_straight(
     folder: Path,
     lock: FolderLock,
     epochs: int | None = None,
-) -> float:
+) -> tuple[float, float]:
     """Trains a child for some epochs, from the step that it has reached in its folder.
 
     The folder holds `config.json`; `log.csv`, a row for each epoch; and `child.npz`, the state to
@@ -63,7 +63,7 @@ def train_straight(
         epochs: int >= 1, of the recipe's; all by default.
 
     Returns:
-        The best validation accuracy of any epoch, or -1 before the first has ended.
+        The best validation accuracy of any epoch, and the seconds that the steps have taken.
 
     Raises:
         ValueError: if the folder's state is damaged, or of other data or another child.
@@ -83,7 +83,7 @@ def train_straight(
     with stopped_by_signals(child), frozen_heap(), _graphs_as_traced():
         (folder / MODEL).unlink(missing_ok=True)  # of an earlier epoch
         child.train(batches, held_out, (epochs or job.recipe.epochs) * len(batches))
-    return child.reward
+    return child.reward, child.steps_s
 
 
 def write_model(folder: Path) -> None:
@@ -156,6 +156,7 @@ class Child:
         state: `State` after them.
         best: weights and statistics, as vectors, of the best epoch so far.
         rows: list of dict, one for each epoch that has ended.
+        steps_s: float, seconds that steps have taken here.
     """
 
     def __init__(
@@ -165,6 +166,7 @@ class Child:
         self.total_steps = job.recipe.epochs * steps_per_epoch
         self.folder, self.lock = folder, lock
         self.signal: signal.Signals | None = None
+        self.steps_s = 0.0
         network = Network(job.config, job.size, classes, bool(job.recipe.auxiliary_weight))
         self.trainer = Trainer(network, job.recipe, self.total_steps, job.seed)
         self.step, self.rows = 0, list[dict[str, Any]]()
@@ -209,12 +211,14 @@ class Child:
         return np.array(rate(steps), "float32")
 
     def _train_on(self, images: Array, labels: Array, rate: np.float32) -> None:
+        start = time.monotonic()
         numbers = tf.constant(self.step), tf.constant(rate)
         self.state = self.trainer.step(
             self.state, tf.constant(images), tf.constant(labels), *numbers
         )
         self.step += 1
         loss = float(self.state.metrics[0])
+        self.steps_s += time.monotonic() - start
         if not math.isfinite(loss):
             raise FloatingPointError(
                 f"the loss is {loss} at step {self.step:,}; the learning rate was {rate:.4g}"
