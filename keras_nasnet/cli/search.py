@@ -214,7 +214,11 @@ def _settings(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     settings["plan"] = None
     if options.resume:
         limits = {name: settings[name] for name in LIMITS if settings[name] is not None}
-        settings = NEW | _settings_of(folder, list(settings)) | limits
+        before = NEW | _settings_of(folder, list(settings))
+        settings = before | limits
+        if before["plan"] and "seconds" in limits:
+            more = limits["seconds"] - before["seconds"]
+            settings["plan"] = before["plan"] | {"search_s": before["plan"]["search_s"] + more}
     if settings["data"] is None:
         raise ValueError("--data: required, names the images to train on")
     if settings["trials"] is None and settings["seconds"] is None:

@@ -36,6 +36,7 @@ LARGER = 4  # times the pixels or the multiply-adds from one scale to the next, 
 LEAST_CELLS = 9  # of which one reaches the third rung
 NUM_RUNGS, FACTOR = 3, 3
 FINAL_EPOCHS = 8  # at least, or the final network is a smaller one
+MOST_EPOCHS = 600  # Zoph et al. 2018, section 4.1
 DRAWN = 15  # cells, of which the middling one is measured
 
 
@@ -193,8 +194,8 @@ def make_plan(
     if cells[0] < LEAST_CELLS:
         least = seconds * LEAST_CELLS / max(1, cells[0]) / 60
         raise ValueError(
-            f"minutes: {seconds / 60:.3g} are too short for a search here, where a middling child "
-            f"takes {sum(_rung_s(rungs, paces[best])):.0f} s; wanted about {least:.0f} or more"
+            f"minutes: wanted about {least:.0f} or more, as a middling child takes "
+            f"{sum(_rung_s(rungs, paces[best])):.0f} s here; got {seconds / 60:.3g}"
         )
     finals = [_final(scale, paces[scale], num_images, final_s) for scale in paces]
     large_enough = [scale for scale in finals if scale.epochs >= FINAL_EPOCHS]
@@ -208,9 +209,8 @@ def _rungs(scale: Scale, num_rungs: int | None, factor: int) -> Rungs:
 def _final(scale: Scale, pace: Pace, num_images: int, seconds: float) -> Scale:
     """The same network for all images, with as many epochs as the time allows."""
     epoch_s = pace.epoch_s * num_images / scale.num_images
-    return replace(
-        scale, num_images=num_images, epochs=max(1, int((seconds - pace.start_s) / epoch_s))
-    )
+    epochs = int((seconds - pace.start_s) / epoch_s)
+    return replace(scale, num_images=num_images, epochs=max(1, min(epochs, MOST_EPOCHS)))
 
 
 def plan_search(
@@ -276,7 +276,10 @@ def plan_search(
             num_rungs=num_rungs,
             factor=factor,
         )
-    return replace(plan, search_s=plan.search_s - (time.monotonic() - start))
+    left_s = plan.search_s - (time.monotonic() - start)
+    if left_s <= 0:
+        raise ValueError(f"minutes: measuring a child took all of the {seconds / 60:.3g}")
+    return replace(plan, search_s=left_s)
 
 
 def middling(space: SearchSpace, scale: Scale, seed: int) -> Genotype:
