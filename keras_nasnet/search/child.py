@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HELD_OUT_SHARE = 0.1  # 5,000 of CIFAR-10's 50,000 images, appendix A
-VALIDATED = 3  # images to train on for one to validate with, where there are enough
 
 
 _alone = threading.Lock()  # of the child that trains: a backend's state is its process's
@@ -35,7 +34,7 @@ class Child:
     """What an attempt at a trial of a search does: trains a child, or resumes its training.
 
     Args:
-        job, held_out, epochs, num_images: as in `train_child`.
+        job, held_out, epochs, num_images, each_epoch: as in `train_child`.
         metric: str, the name of its validation accuracy.
     """
 
@@ -44,6 +43,7 @@ class Child:
     metric: str = "val_accuracy"
     epochs: int | None = None
     num_images: int | None = None
+    each_epoch: bool = True
 
     def __call__(self, folder: Path) -> Results:
         import_keras()  # as `run_attempt` has set it up
@@ -52,7 +52,12 @@ class Child:
         try:
             with _alone:
                 reward, steps_s = train_child(
-                    self.job, self.held_out, folder, self.epochs, self.num_images
+                    self.job,
+                    self.held_out,
+                    folder,
+                    self.epochs,
+                    self.num_images,
+                    self.each_epoch,
                 )
             epochs = self.epochs or self.job.recipe.epochs
             return Results({self.metric: reward}, epochs, steps_s)
@@ -111,6 +116,7 @@ def train_child(
     folder: Path,
     epochs: int | None = None,
     num_images: int | None = None,
+    each_epoch: bool = True,
 ) -> tuple[float, float | None]:
     """Trains a child, or resumes its training, for some epochs.
 
@@ -123,8 +129,10 @@ def train_child(
             validation images of the data, if any, are kept for the final evaluation.
         folder: path of the child's run folder.
         epochs: int >= 1, of the recipe's; all by default.
-        num_images: int, how many images to train on, of all classes the same share, and three times
-            as many as to validate with; None (default) for all.
+        num_images: int, how many images to train on, of all classes the same share, and at most as
+            many as to validate with; None (default) for all.
+        each_epoch: bool, default True. Whether to validate after each epoch; without Keras's
+            layers, it can be after the last of these epochs only.
 
     Returns:
         The best validation accuracy of any epoch, and the seconds that the steps have taken if
@@ -144,7 +152,7 @@ def train_child(
         if can_train(job, folder):
             from keras_nasnet.search.straight.run import train_straight  # needs TensorFlow
 
-            return train_straight(job, data, folder, lock, epochs)
+            return train_straight(job, data, folder, lock, epochs, each_epoch)
         is_begun = (folder / CONFIG).exists()
         train(job, data, folder, resume=is_begun, epochs=epochs, verbose=0, say=lambda line: None)
     return max(row["val_accuracy"] for row in read_log(folder / LOG)), None
@@ -171,7 +179,7 @@ def _data(
     training, validation = open_data(name, seed)[0].split(held_out, seed)
     if num_images is None:
         return training, validation
-    return _some(training, num_images, seed), _some(validation, num_images // VALIDATED, seed)
+    return _some(training, num_images, seed), _some(validation, num_images, seed)
 
 
 def _some(source: "Source", count: int, seed: int) -> "Source":

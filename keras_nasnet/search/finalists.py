@@ -81,4 +81,4 @@ def _folder(tuner: "NASNetTuner", trial_id: str, epochs: int) -> Path:
 
 def _longer(child: Child, epochs: int) -> Child:
     job = replace(child.job, recipe=replace(child.job.recipe, epochs=epochs))
-    return replace(child, job=job, epochs=epochs)
+    return replace(child, job=job, epochs=epochs, each_epoch=True)

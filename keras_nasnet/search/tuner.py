@@ -226,6 +226,7 @@ class NASNetTuner(WholeTuner):
             self.oracle.objective.name,
             self.rungs.epochs[rung],
             self.num_images,
+            each_epoch=len(self.rungs) == 1,
         )
 
     def run_trial(self, trial: Trial, data: str) -> float:

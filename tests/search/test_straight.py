@@ -249,6 +249,19 @@ def test_a_child_goes_on_from_the_epoch_it_was_trained_to(tmp_path, whole):
     assert_same_run(folder, whole)
 
 
+def test_a_child_is_validated_at_the_end_of_each_rung_alone(tmp_path, whole):
+    folder = tmp_path / "run"
+    reward = train(folder, each_epoch=False)
+    (row,) = read_log(folder / LOG)
+    *_, last = read_log(whole / LOG)
+    assert reward == row["val_accuracy"] == last["val_accuracy"]
+    assert (row["epoch"], row["step"], row["val_loss"]) == (1, 6, last["val_loss"])
+    losses = [each["loss"] for each in read_log(whole / LOG)]
+    assert row["loss"] == pytest.approx(sum(losses) / 2, rel=1e-5), "of both epochs"
+    model = keras.saving.load_model(child.model_of(folder))
+    assert int(model.get_layer("training_step").step) == 6
+
+
 def test_a_killed_child_goes_on_from_its_last_minute(tmp_path, whole, monkeypatch):
     class Killed(BaseException):
         pass

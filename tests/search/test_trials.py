@@ -169,7 +169,7 @@ class Elsewhere(Losing):
 
 
 def test_without_a_shared_file_system_the_folder_is_the_same_afterwards(tmp_path, monkeypatch):
-    def train(job, held_out, folder, epochs, num_images):
+    def train(job, held_out, folder, *arguments):
         (folder / LOG).write_text("epoch,val_accuracy\n0,0.5\n")
         (folder / MODEL).write_bytes(bytes(1000))
         return 0.5, None

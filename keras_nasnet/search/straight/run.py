@@ -48,6 +48,7 @@ def train_straight(
     folder: Path,
     lock: FolderLock,
     epochs: int | None = None,
+    each_epoch: bool = True,
 ) -> tuple[float, float]:
     """Trains a child for some epochs, from the step that it has reached in its folder.
 
@@ -61,9 +62,11 @@ def train_straight(
         folder: path of the child's run folder.
         lock: `FolderLock` of the folder.
         epochs: int >= 1, of the recipe's; all by default.
+        each_epoch: bool. Whether to validate, and write a row of the log, after each epoch, or
+            after the last of these epochs only.
 
     Returns:
-        The best validation accuracy of any epoch, and the seconds that the steps have taken.
+        The best validation accuracy of any row, and the seconds that the steps have taken.
 
     Raises:
         ValueError: if the folder's state is damaged, or of other data or another child.
@@ -82,7 +85,8 @@ def train_straight(
     child = Child(job, len(training.class_names), len(batches), folder, lock)
     with stopped_by_signals(child), frozen_heap(), _graphs_as_traced():
         (folder / MODEL).unlink(missing_ok=True)  # of an earlier epoch
-        child.train(batches, held_out, (epochs or job.recipe.epochs) * len(batches))
+        until = (epochs or job.recipe.epochs) * len(batches)
+        child.train(batches, held_out, until, each_epoch)
     return child.reward, child.steps_s
 
 
@@ -98,13 +102,17 @@ def write_model(folder: Path) -> None:
         NotWrittenError: if the file cannot be written.
     """
     job, classes = Job.of_run(folder), len(read_config(folder)["class_names"])
-    steps_per_epoch = read_log(folder / LOG)[0]["step"]
+    row = read_log(folder / LOG)[0]
+    steps_per_epoch = row["step"] // (row["epoch"] + 1)
     with locked(folder) as lock:
         Child(job, classes, steps_per_epoch, folder, lock).write_model()
 
 
 def measure_straight(job: Job, data: tuple[Source, Source], folder: Path, lock: FolderLock) -> Pace:
-    """Takes some steps of a child, whose folder is new, and drops what they trained."""
+    """Takes some steps of a child, whose folder is new, and drops what they trained.
+
+    It validates once, after the last of its epochs.
+    """
     start = time.monotonic()
     training, _ = data
     batches, held_out = make_batches(job, data, normalization_of(job, training, folder, False))
@@ -118,7 +126,7 @@ def measure_straight(job: Job, data: tuple[Source, Source], folder: Path, lock: 
             _seconds(child._train_on, *next(images), rate) for _ in range(TIMED)
         )
         test_s = _seconds(child._end_epoch, held_out, rate)
-    return Pace(start_s, step_s, step_s * len(batches) + test_s)
+    return Pace(start_s + test_s, step_s, step_s * len(batches))
 
 
 def _seconds(call: Callable[..., object], *arguments: Any) -> float:
@@ -155,7 +163,7 @@ class Child:
         step: int, training steps so far.
         state: `State` after them.
         best: weights and statistics, as vectors, of the best epoch so far.
-        rows: list of dict, one for each epoch that has ended.
+        rows: list of dict, one for each epoch after which it was validated.
         steps_s: float, seconds that steps have taken here.
     """
 
@@ -180,7 +188,7 @@ class Child:
         """The best validation accuracy of any epoch, or -1 before the first has ended."""
         return max((row["val_accuracy"] for row in self.rows), default=-1.0)
 
-    def train(self, batches: Batches, held_out: Batches, until: int) -> None:
+    def train(self, batches: Batches, held_out: Batches, until: int, each_epoch: bool) -> None:
         """Trains to a step, then writes log and state."""
         if self.step >= until:
             return
@@ -188,7 +196,7 @@ class Child:
         saved = time.monotonic()
         for images, labels in batches.stream(self.step):
             self._train_on(images, labels, rates[self.step])
-            if self.step % self.steps_per_epoch == 0:
+            if self.step >= until or (each_epoch and self.step % self.steps_per_epoch == 0):
                 self._end_epoch(held_out, rates[self.step - 1])
             if self.step >= until:
                 break
@@ -267,9 +275,8 @@ class Child:
         if layout != self.trainer.layout:
             raise ValueError(f"{path} is the state of another child")
         self.step, self.state, self.best = step, state, best
-        num_epochs = step // self.steps_per_epoch
-        if num_epochs:
-            self.rows = read_log(self.folder / LOG)[:num_epochs]
+        if step >= self.steps_per_epoch and (self.folder / LOG).exists():
+            self.rows = [row for row in read_log(self.folder / LOG) if row["step"] <= step]
 
     def write_model(self) -> None:
         with skip_initialization():
