@@ -19,13 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_nasnet.cells.catalog import GENOTYPES, network_of
+from keras_nasnet.cells.catalog import GENOTYPES, NASNET_A, network_of
 from keras_nasnet.cells.layout import output_width
-from keras_nasnet.cells.summary import summarize
+from keras_nasnet.search.limits import Limits, size_of
+from keras_nasnet.search.searchers import RandomSearcher
 from keras_nasnet.search.space import SearchSpace
 
 SIZE, FILTERS, BATCH, CLASSES = (16, 16), 8, 64, 10
-LIMIT = 1.2  # multiply-adds of random cells, as a multiple of NASNET_A's
+LIMIT = 1.2  # multiply-adds of random cells in NASNetMobile's place, as a multiple of its own
 TABLE = Path(__file__).parent / "data" / "rungs.csv"
 CURVES = {  # a column for each epoch, from `fit`'s history
     "loss": "loss",
@@ -36,27 +37,20 @@ CURVES = {  # a column for each epoch, from `fit`'s history
 
 
 def cells(options):
-    """Genotypes by name: the published ones, which are not in the space, then random ones."""
-    space, rng = SearchSpace(), np.random.default_rng(options.seed)
-    found = {name: (genotype, ()) for name, genotype in GENOTYPES.items()}
-    limit = LIMIT * counts(GENOTYPES["NASNET_A"])[1]
-    while len(found) < len(GENOTYPES) + options.cells:
-        choices = tuple(int(rng.integers(count)) for _, count in space)
-        genotype = space.decode(choices)
-        if counts(genotype)[1] <= limit:
-            found[str(len(found) - len(GENOTYPES))] = genotype, choices
-    return found
+    """Names, genotypes and choices: the published ones, which are not in the space; random ones."""
+    for name, genotype in GENOTYPES.items():
+        yield name, genotype, ()
+    limit = LIMIT * Limits().size_of(NASNET_A)["mult_adds"]
+    space = SearchSpace(limits=Limits(max_mult_adds=int(limit)))
+    searcher = RandomSearcher(space, options.seed)
+    for number in map(str, range(options.cells)):
+        choices = tuple(searcher.ask(number).values())
+        yield number, space.decode(choices), choices
 
 
 def network(genotype):
     width = 4 * FILTERS * output_width(genotype.normal)
-    return network_of(genotype, "cifar", num_cells=1, penultimate_filters=width, input_size=SIZE[0])
-
-
-def counts(genotype):
-    """Parameters and multiply-adds."""
-    parts = summarize(network(genotype), SIZE, classes=CLASSES)
-    return sum(part.params for part in parts), sum(part.mult_adds for part in parts)
+    return network_of(genotype, "cifar", num_cells=1, penultimate_filters=width)
 
 
 def record(options):
@@ -79,7 +73,7 @@ def record(options):
             for worker in workers:
                 worker.kill()
                 worker.wait()
-    print(f"{options.out}: {len(names(options.out))} of {len(cells(options))} cells")
+    print(f"{options.out} has {len(names(options.out))} cells")
 
 
 def columns(epochs):
@@ -96,7 +90,7 @@ def names(path):
 def work(options):
     """Trains one cell after another that no other process has claimed."""
     done, training = names(options.out), None
-    for name, (genotype, choices) in cells(options).items():
+    for name, genotype, choices in cells(options):
         if name in done or not claim(options.claims / name):
             continue
         training = training or Training(options)  # after the claim: a crash costs a cell
@@ -107,7 +101,12 @@ def work(options):
             traceback.print_exc()
             continue
         seconds = time.monotonic() - begin
-        row = [name, " ".join(map(str, choices)), *counts(genotype), f"{seconds:.1f}"]
+        row = [
+            name,
+            " ".join(map(str, choices)),
+            *size_of(network(genotype), SIZE).values(),
+            f"{seconds:.1f}",
+        ]
         row += [f"{value:.4f}" for curve in curves for value in curve]
         with options.out.open("a") as file:
             file.write(",".join(map(str, row)) + "\n")  # at once, beside the other processes
