@@ -1,209 +1,218 @@
-"""Rungs and searchers on recorded children: curves of random cells, and searches replayed on them.
+"""Rungs, what they rank by, and proposals: searches replayed on recorded children.
 
-`record` trains random cells, and the published ones, once to the whole budget and writes a row for
-each: its choices, parameters, multiply-adds, and after each epoch the training loss, with L2 and
-without, cross-entropy and accuracy in validation. It goes on where it stopped when it is run again.
+A search of one worker may try the random cells of the table that `curves.py` has recorded, and no
+others: with rungs and without, by what they rank cells, with random proposals or a predictor's. The
+benchmark prints the accuracy, after all epochs, of the cell that a search ends with, and how early
+cells are ranked as at the end. Replays differ in the order of the cells; each cell was trained
+once, so the intervals say nothing about other cells, or the same ones with other seeds.
 
-    KERAS_BACKEND=jax python benchmarks/rungs.py record --data cifar10 --processes 14 --minutes 8
+    python benchmarks/rungs.py
 """
 
 import argparse
 import csv
+import math
 import os
-import subprocess
-import sys
-import tempfile
-import time
-import traceback
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one core per process
 
-from keras_nasnet.cells.catalog import GENOTYPES, NASNET_A, network_of
-from keras_nasnet.cells.layout import output_width
-from keras_nasnet.search.limits import Limits, size_of
-from keras_nasnet.search.searchers import RandomSearcher
+import numpy as np
+from curves import CURVES, TABLE
+
+from keras_nasnet.search.rungs import Rungs
+from keras_nasnet.search.searchers import PredictorSearcher
+from keras_nasnet.search.searchers.predictor import Predictor
 from keras_nasnet.search.space import SearchSpace
 
-SIZE, FILTERS, BATCH, CLASSES = (16, 16), 8, 64, 10
-LIMIT = 1.2  # multiply-adds of random cells in NASNetMobile's place, as a multiple of its own
-TABLE = Path(__file__).parent / "data" / "rungs.csv"
-CURVES = {  # a column for each epoch, from `fit`'s history
-    "loss": "loss",
-    "cross_entropy": "categorical_crossentropy",
-    "val_cross_entropy": "val_categorical_crossentropy",
-    "val_accuracy": "val_accuracy",
-}
+
+@dataclass(frozen=True)
+class Recorded:
+    """A row of the table, with its curves, a float array `(epochs,)` each."""
+
+    cell: str
+    choices: tuple[int, ...]
+    parameters: int
+    mult_adds: int
+    curves: dict[str, np.ndarray]
+
+    @property
+    def accuracy(self):
+        """In validation after the last epoch, by which replays are judged."""
+        return self.curves["val_accuracy"][-1]
 
 
-def cells(options):
-    """Names, genotypes and choices: the published ones, which are not in the space; random ones."""
-    for name, genotype in GENOTYPES.items():
-        yield name, genotype, ()
-    limit = LIMIT * Limits().size_of(NASNET_A)["mult_adds"]
-    space = SearchSpace(limits=Limits(max_mult_adds=int(limit)))
-    searcher = RandomSearcher(space, options.seed)
-    for number in map(str, range(options.cells)):
-        choices = tuple(searcher.ask(number).values())
-        yield number, space.decode(choices), choices
-
-
-def network(genotype):
-    width = 4 * FILTERS * output_width(genotype.normal)
-    return network_of(genotype, "cifar", num_cells=1, penultimate_filters=width)
-
-
-def record(options):
-    """Starts the processes, and others for those that crash, until all is done or time is up."""
-    end = time.monotonic() + 60 * options.minutes
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    if not options.out.exists():
-        with options.out.open("w", newline="") as file:
-            csv.writer(file).writerow(columns(options.epochs))
-    with tempfile.TemporaryDirectory() as claims:
-        command = [sys.executable, __file__, *sys.argv[1:], "--claims", claims]
-        workers = [subprocess.Popen(command) for _ in range(options.processes)]
-        try:
-            while workers and time.monotonic() < end:
-                time.sleep(0.2)
-                crashed = [worker for worker in workers if worker.poll()]
-                workers = [worker for worker in workers if worker.poll() is None]
-                workers += [subprocess.Popen(command) for _ in crashed]
-        finally:
-            for worker in workers:
-                worker.kill()
-                worker.wait()
-    print(f"{options.out} has {len(names(options.out))} cells")
-
-
-def columns(epochs):
-    curves = [f"{curve}_{epoch + 1}" for curve in CURVES for epoch in range(epochs)]
-    return ["cell", "choices", "parameters", "mult_adds", "seconds", *curves]
-
-
-def names(path):
-    """The cells that a table has."""
+def read(path):
     with path.open(newline="") as file:
-        return {row["cell"] for row in csv.DictReader(file)}
+        rows = list(csv.DictReader(file))
+    epochs = sum(column.startswith("loss_") for column in rows[0])
+    for row in rows:
+        curves = {
+            curve: np.array([float(row[f"{curve}_{epoch + 1}"]) for epoch in range(epochs)])
+            for curve in CURVES
+        }
+        choices = tuple(map(int, row["choices"].split()))
+        yield Recorded(row["cell"], choices, int(row["parameters"]), int(row["mult_adds"]), curves)
 
 
-def work(options):
-    """Trains one cell after another that no other process has claimed."""
-    done, training = names(options.out), None
-    for name, genotype, choices in cells(options):
-        if name in done or not claim(options.claims / name):
-            continue
-        training = training or Training(options)  # after the claim: a crash costs a cell
-        begin = time.monotonic()
-        try:
-            curves, epochs_s = training(genotype)
-        except Exception:
-            traceback.print_exc()
-            continue
-        seconds = time.monotonic() - begin
-        row = [
-            name,
-            " ".join(map(str, choices)),
-            *size_of(network(genotype), SIZE).values(),
-            f"{seconds:.1f}",
-        ]
-        row += [f"{value:.4f}" for curve in curves for value in curve]
-        with options.out.open("a") as file:
-            file.write(",".join(map(str, row)) + "\n")  # at once, beside the other processes
-        print(
-            f"{name}: {curves[-1][-1]:.3f} after {seconds:.0f} s, epochs took "
-            f"{' '.join(f'{each:.1f}' for each in epochs_s)} s",
-            flush=True,
-        )
+# What cells are ranked by after each epoch, higher is better: float arrays `(epochs,)`.
+MEASURES: dict[str, Callable[[dict[str, np.ndarray]], np.ndarray]] = {
+    "accuracy, best epoch": lambda curves: np.maximum.accumulate(curves["val_accuracy"]),
+    "accuracy, last epoch": lambda curves: curves["val_accuracy"],
+    "cross-entropy in validation": lambda curves: -curves["val_cross_entropy"],
+    "sum of training losses": lambda curves: -np.cumsum(curves["loss"]),
+    "the same without L2": lambda curves: -np.cumsum(curves["cross_entropy"]),
+}
+REWARD = next(iter(MEASURES))  # of a search's children
 
 
-def claim(path):
-    try:
-        path.touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    return True
+@dataclass(frozen=True)
+class Setting:
+    """How a search goes.
+
+    Args:
+        rungs: `Rungs`.
+        measure: key of `MEASURES` that cells are ranked by at each rung but the last, where it is
+            the reward.
+        guided: bool. Whether, after as many random cells as `PredictorSearcher` starts with, the
+            next is the one that its predictor ranks first of all that are left; random if not.
+    """
+
+    rungs: Rungs
+    measure: str = REWARD
+    guided: bool = False
 
 
-class Training:
-    """Trains genotypes as a search's children, without their files. One for each process."""
+def replay_one(setting, pool, budget, overhead, seed):
+    """The accuracy of the cell that a search ends with, and how many it has tried.
 
-    def __init__(self, options):
-        from keras_nasnet.data.batches import Batches, measure
-        from keras_nasnet.data.source import open_data
-        from keras_nasnet.training.recipes import recipe
+    Args:
+        setting: `Setting`.
+        pool: dict of `Recorded` by cell.
+        budget, overhead: floats, epochs: for the search, and what a rung of a cell costs beside
+            its own.
+        seed: int; the order of random cells is the same for all settings.
+    """
+    rungs = setting.rungs
+    searcher = PredictorSearcher(SearchSpace(), seed)
+    left = searcher.rng.permutation(list(pool)).tolist()
+    predictor = Predictor(searcher)
+    costs = overhead + np.diff([0, *rungs.epochs])
+    rewards, failed = {}, set()
+    while True:
+        cell, rung = rungs.promotable(rewards, failed), 0
+        if cell is not None and costs[len(rewards[cell])] <= budget:
+            rung = len(rewards[cell])
+        elif left and costs[0] <= budget:
+            starts = len(pool) - len(left) < searcher.num_starts
+            cell = ranked_first(predictor, pool, left) if setting.guided and not starts else left[0]
+            left.remove(cell)
+        else:
+            break
+        budget -= costs[rung]
+        measure = MEASURES[REWARD if rung == len(rungs) - 1 else setting.measure]
+        reward = measure(pool[cell].curves)[rungs.epochs[rung] - 1]
+        if rung == 0:
+            searcher.tell(cell, reward, pool[cell].choices)
+        if math.isfinite(reward):
+            rewards.setdefault(cell, []).append(reward)
+        else:
+            failed.add(cell)
+    best = max(rewards, key=lambda cell: (len(rewards[cell]), rewards[cell][-1]))
+    return pool[best].accuracy, len(pool) - len(left)
 
-        self.options = options
-        self.recipe = recipe("search-child", epochs=options.epochs, batch_size=BATCH)
-        source, _ = open_data(str(options.data))
-        order = np.random.default_rng(0).permutation(len(source))
-        masks = np.zeros((2, len(source)), bool)
-        masks[0, order[: options.images]] = True
-        # Whole batches: one of another size is another program to compile.
-        held_out = options.held_out // BATCH * BATCH
-        masks[1, order[options.images : options.images + held_out]] = True
-        self.source = source.take(masks[0])
-        self.normalization = measure(self.source, SIZE)
-        whole = Batches(
-            source.take(masks[1]), SIZE, held_out, normalization=self.normalization, one_hot=True
-        )
-        self.held_out = whole[0]
 
-    def __call__(self, genotype):
-        """The curves, and the seconds of each epoch with its validation."""
-        import keras
+def ranked_first(predictor, pool, cells):
+    by_choices = {pool[cell].choices: cell for cell in cells}
+    ranked = predictor.best_first(np.array(list(by_choices), "int16"))
+    return by_choices[tuple(ranked[0].tolist())]
 
-        from keras_nasnet.training.dataset import make_batches
-        from keras_nasnet.training.job import Job
-        from keras_nasnet.training.trainer import compile_model, make_model
 
-        job = Job(network(genotype), self.recipe, str(self.options.data), SIZE, seed=0)
-        keras.utils.clear_session()
-        keras.utils.set_random_seed(job.seed)
-        batches, _ = make_batches(job, (self.source, self.source), self.normalization)
-        model = make_model(job, CLASSES, self.recipe.epochs * len(batches))
-        compile_model(model, self.recipe, len(batches))
-        model.compile(model.optimizer, model.loss, metrics=["accuracy", "categorical_crossentropy"])
-        labels = keras.ops.zeros((1, CLASSES))  # as in `compile_model`: no second trace
-        model.compute_metrics(None, labels, labels)
-        model.reset_metrics()
-        times = [time.monotonic()]
-        history = model.fit(
-            batches.stream(),
-            shuffle=False,
-            epochs=self.recipe.epochs,
-            steps_per_epoch=len(batches),
-            validation_data=self.held_out,
-            validation_batch_size=BATCH,
-            callbacks=[
-                keras.callbacks.LambdaCallback(
-                    on_epoch_end=lambda epoch, logs: times.append(time.monotonic())
+def replay(options):
+    table = list(read(options.table))
+    pool = {each.cell: each for each in table if each.choices}
+    accuracies = np.array([each.accuracy for each in pool.values()])
+    print(
+        f"{len(pool)} random cells: accuracy {accuracies.mean():.4f} in the mean, deviation "
+        f"{accuracies.std(ddof=1):.4f}, best {accuracies.max():.4f}"
+    )
+    for each in table:
+        if not each.choices:
+            better = (accuracies > each.accuracy).mean()
+            print(f"{each.cell}: {each.accuracy:.4f}, {better:.0%} of the random cells are better")
+    print_correlations(list(pool.values()))
+    epochs = len(table[0].curves["loss"])
+    epoch_s = options.epoch_steps * options.step_ms / 1000
+    compare = partial(print_replays, pool, options, epoch_s)
+    halved = Rungs.of(epochs, Rungs.most(epochs, 3, 3))
+    by_rungs = {"no rungs": Setting(Rungs((epochs,)))}
+    for factor in (2, 3, 4):
+        for number in range(2, Rungs.most(epochs, factor) + 1):
+            rungs = Rungs.of(epochs, number, factor)
+            by_rungs[f"to epochs {rungs.epochs}, factor {factor}"] = Setting(rungs)
+    compare("rungs", by_rungs)
+    compare(f"ranked at {halved.epochs} by", {name: Setting(halved, name) for name in MEASURES})
+    compare(
+        "proposals",
+        {
+            f"{name}, {guide}": Setting(rungs, guided=guide == "predictor")
+            for name, rungs in (("no rungs", Rungs((epochs,))), (f"{halved.epochs}", halved))
+            for guide in ("random", "predictor")
+        },
+    )
+
+
+def print_correlations(pool):
+    """How much of the last order of cells is there before: Spearman's rank correlation."""
+    from scipy.stats import spearmanr
+
+    final = [each.accuracy for each in pool]
+    print("\nSpearman correlation with the accuracy after the last epoch")
+    for count in ("parameters", "mult_adds"):
+        value = spearmanr([getattr(each, count) for each in pool], final).statistic
+        print(f"  {count:28} {value:.2f}")
+    for name, measure in MEASURES.items():
+        by_epoch = np.array([measure(each.curves) for each in pool]).T
+        values = [spearmanr(each, final, nan_policy="omit").statistic for each in by_epoch]
+        print(f"  {name:28} {' '.join(f'{value:.2f}' for value in values)}")
+
+
+def print_replays(pool, options, epoch_s, title, settings):
+    """Mean and deviation for each setting and budget, and the difference from the first setting."""
+    overhead = options.overhead / epoch_s
+    print(f"\n{title}: {options.replays} replays each, {options.overhead} s beside a rung's epochs")
+    base = {}
+    with ProcessPoolExecutor(options.processes) as processes:
+        for name, setting in settings.items():
+            print(f"  {name}")
+            for minutes in options.minutes:
+                one = partial(replay_one, setting, pool, 60 * minutes / epoch_s, overhead)
+                ended = processes.map(one, range(options.replays), chunksize=10)
+                accuracy, tried = np.array(list(ended)).T
+                difference = accuracy - base.setdefault(minutes, accuracy)
+                error = 1.96 * difference.std(ddof=1) / math.sqrt(len(difference))
+                print(
+                    f"    {minutes:3} min: {accuracy.mean():.4f} +- {accuracy.std(ddof=1):.4f}, "
+                    f"{difference.mean():+.4f} ({difference.mean() - error:+.4f} to "
+                    f"{difference.mean() + error:+.4f}); {tried.mean():.0f} cells",
+                    flush=True,
                 )
-            ],
-            verbose=0,
-        ).history
-        return [history[name] for name in CURVES.values()], np.diff(times)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("record", help="train cells and write their curves")
-    command.set_defaults(run=record)
-    command.add_argument("--data", required=True, type=Path, help="a folder of images")
-    command.add_argument("--out", type=Path, default=TABLE)
-    command.add_argument("--cells", type=int, default=100, help="random ones")
-    command.add_argument("--seed", type=int, default=100, help="of the cells")
-    command.add_argument("--images", type=int, default=6000)
-    command.add_argument("--held-out", type=int, default=2000)
-    command.add_argument("--epochs", type=int, default=9)
-    command.add_argument("--processes", type=int, default=os.cpu_count())
-    command.add_argument("--minutes", type=float, default=float("inf"))
-    command.add_argument("--claims", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.command == "record" and options.claims:
-        return work(options)
-    options.run(options)
+    parser.add_argument("--table", type=Path, default=TABLE)
+    parser.add_argument("--replays", type=int, default=100)
+    parser.add_argument("--minutes", type=int, nargs="+", default=(5, 10, 15, 20))
+    parser.add_argument("--step-ms", type=float, default=45)
+    parser.add_argument("--epoch-steps", type=int, default=93)
+    parser.add_argument("--overhead", type=float, default=3.4, help="seconds of a rung of a child")
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    replay(parser.parse_args())
 
 
 if __name__ == "__main__":
