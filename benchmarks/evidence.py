@@ -1,0 +1,295 @@
+"""Whether a search pays: its cells beside those of random search, random and published ones.
+
+Does one unit of work after another, each a search or a training by `keras-nasnet`, and adds a row
+to `searches.csv` or `trainings.csv` in `--folder`. Units that have a row are not repeated, and one
+that was stopped is resumed. `evidence_table.py` shows what was found.
+
+- search: (a) the search with its defaults and, by turns with it, (b) random search without rungs,
+  its children trained as those of (a) are to the last rung; each 20 minutes and three seeds.
+- training: the best cell of each search, NASNET_A and PNASNET_5 with two seeds, and eight random
+  cells with one. All alike, from scratch, larger and longer than children.
+
+All cells are within one limit of multiply-adds, 1.2 times NASNET_A's. The training images are dealt
+out: those that searches see, those of the trainings, and those that `--development` evaluates on,
+which does the same with seeds from 100 on. Without it networks are evaluated on the test images:
+once, after the settings below were fixed.
+
+    KERAS_BACKEND=tensorflow python benchmarks/evidence.py --data cifar10 --folder evidence
+    python benchmarks/evidence_table.py evidence
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from keras_nasnet.cells.catalog import NASNET_A, PNASNET_5, network_of
+from keras_nasnet.cells.genotype import Genotype
+from keras_nasnet.cells.layout import output_width
+from keras_nasnet.search.limits import Limits, size_of
+from keras_nasnet.search.searchers import RandomSearcher
+from keras_nasnet.search.space import SearchSpace
+
+SEARCHES = {"a": "search", "b": "random search without rungs"}
+MINUTES = 20
+NUM_SEARCHES, NUM_TRAININGS, NUM_RANDOM = 3, 2, 8
+MAX_MULT_ADDS = int(1.2 * Limits().size_of(NASNET_A)["mult_adds"])
+PUBLISHED = {"NASNET_A": NASNET_A, "PNASNET_5": PNASNET_5}
+# Of the trainings: some six minutes each on two cores.
+SIZE, NUM_CELLS, FILTERS, EPOCHS, BATCH = 32, 1, 12, 5, 64
+SHARES = {"search": 0.45, "training": 0.45, "development": 0.1}  # of each class's training images
+DEVELOPMENT = 100  # the first seed
+COLUMNS = {
+    "searches.csv": "method seed seconds reward cells children commit genotype",
+    "trainings.csv": "kind cell seed seconds validation accuracy parameters mult_adds commit",
+}
+
+
+def search_options(method: str, data: Path, seed: int, other: Path) -> list[str]:
+    """The command line of a search; `other` is the folder of (a) with the same seed."""
+    options = ["--data", data, "--minutes", MINUTES, "--seed", seed]
+    options += ["--max-mult-adds", MAX_MULT_ADDS]
+    if method == "b":
+        settings = json.loads((other / "search.json").read_text())
+        scale = settings["plan"]["scale"]
+        options += ["--searcher", "random", "--rungs", 1]
+        options += ["--num-cells", scale["num_cells"], "--filters", scale["filters"]]
+        options += ["--input-size", "{}x{}".format(*scale["size"])]
+        options += ["--images", scale["num_images"], "--set", f"epochs={scale['epochs']}"]
+        options += [f"batch_size={scale['batch_size']}"]
+    return list(map(str, options))
+
+
+def training_options(genotype: Path, data: Path, seed: int) -> list[str]:
+    """The command line of a training."""
+    config = network(Genotype.from_json(genotype.read_text()))
+    options = ["--data", data, "--genotype", genotype, "--stem", config.stem, "--seed", seed]
+    options += ["--num-cells", NUM_CELLS, "--penultimate-filters", config.penultimate_filters]
+    options += ["--input-size", SIZE, "--recipe", "search-child", "--no-report"]
+    options += ["--set", f"epochs={EPOCHS}", f"batch_size={BATCH}"]
+    return list(map(str, options))
+
+
+def network(genotype: Genotype):
+    width = 4 * FILTERS * output_width(genotype.normal)
+    return network_of(genotype, "cifar", num_cells=NUM_CELLS, penultimate_filters=width)
+
+
+def keras_nasnet(log: Path, *options: object) -> None:
+    """Runs the command; what it prints goes to the log."""
+    command = [sys.executable, "-m", "keras_nasnet", *map(str, options)]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as file:
+        print("\n$", *command[2:], file=file, flush=True)
+        subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=True)
+
+
+@dataclass(frozen=True)
+class Search:
+    """A unit of work: (a) or (b) with a seed."""
+
+    folder: Path
+    method: str
+    seed: int
+
+    table: ClassVar = "searches.csv"
+
+    def __str__(self):
+        return f"{self.method}-{self.seed}"
+
+    @property
+    def key(self) -> dict[str, str]:
+        return {"method": self.method, "seed": str(self.seed)}
+
+    def run(self, data: Path, test: Path) -> dict[str, object]:
+        runs = self.folder / "searches"
+        run, log = runs / str(self), runs / f"{self}.log"
+        begin = time.monotonic()
+        if (run / "search.json").exists():
+            keras_nasnet(log, "search", "--resume", run)
+        else:
+            other = runs / f"a-{self.seed}"
+            options = search_options(self.method, data / "search", self.seed, other)
+            keras_nasnet(log, "search", *options, "--out", run)
+        seconds = time.monotonic() - begin
+        trials = read(run / "trials.csv")
+        reached = Counter(int(row["epochs"]) for row in trials)
+        last = [row for row in trials if int(row["epochs"]) == max(reached)]
+        plan = json.loads((run / "search.json").read_text())["plan"]
+        genotype = Genotype.from_json((run / "best.json").read_text())
+        write_genotype(self.folder, str(self), genotype)
+        return {
+            "seconds": round(seconds),
+            "reward": max(float(row["reward"]) for row in last if row["reward"]),
+            "cells": " ".join(f"{reached[epochs]} to {epochs}" for epochs in sorted(reached)),
+            "children": json.dumps(plan["scale"]),
+            "genotype": json.dumps(genotype.to_dict()),
+        }
+
+
+@dataclass(frozen=True)
+class Training:
+    """A unit of work: a cell trained with a seed."""
+
+    folder: Path
+    kind: str
+    cell: str
+    seed: int
+
+    table: ClassVar = "trainings.csv"
+
+    def __str__(self):
+        return f"{self.cell} with seed {self.seed}"
+
+    @property
+    def key(self) -> dict[str, str]:
+        return {"kind": self.kind, "cell": self.cell, "seed": str(self.seed)}
+
+    def run(self, data: Path, test: Path) -> dict[str, object]:
+        runs = self.folder / "trainings"
+        run, log = (runs / f"{self.cell}-{self.seed}{suffix}" for suffix in ("", ".log"))
+        genotype = genotype_file(self.folder, self.cell)
+        begin = time.monotonic()
+        if (run / "config.json").exists():
+            keras_nasnet(log, "train", "--resume", run, "--no-report")
+        else:
+            options = training_options(genotype, data / "training", self.seed)
+            keras_nasnet(log, "train", *options, "--out", run)
+        seconds = time.monotonic() - begin
+        predictions = run / "predictions.csv"
+        keras_nasnet(log, "evaluate", run, "--data", test, "--csv", predictions)
+        right = [row["predicted"] == row["true"] for row in read(predictions)]
+        size = size_of(network(Genotype.from_json(genotype.read_text())), (SIZE, SIZE))
+        return {
+            "seconds": round(seconds),
+            "validation": max(float(row["val_accuracy"]) for row in read(run / "log.csv")),
+            "accuracy": np.mean(right),
+            **size,
+        }
+
+
+def units(folder: Path, first_seed: int) -> Iterator[Search | Training]:
+    """All units of work, in order."""
+    seeds = range(first_seed, first_seed + NUM_SEARCHES)
+    yield from (Search(folder, method, seed) for seed in seeds for method in SEARCHES)
+    trained = range(first_seed, first_seed + NUM_TRAININGS)
+    for seed in trained:
+        for search in seeds:
+            for method in SEARCHES:
+                yield Training(folder, method, f"{method}-{search}", seed)
+        yield from (Training(folder, name, name, seed) for name in PUBLISHED)
+    for number in range(NUM_RANDOM):
+        yield Training(folder, "random", f"random-{number}", first_seed)
+
+
+def run(options: argparse.Namespace) -> None:
+    end = time.monotonic() + 3600 * options.hours
+    first_seed = DEVELOPMENT if options.development else 0
+    data = deal_out(options.data, options.folder / "data")
+    test = data / "development" if options.development else options.data / "test"
+    write_given(options.folder, first_seed)
+    for unit in units(options.folder, first_seed):
+        path = options.folder / unit.table
+        if options.only and str(unit) not in options.only:
+            continue
+        if any(unit.key.items() <= row.items() for row in read(path)):
+            continue
+        if time.monotonic() > end:
+            break
+        try:
+            result = unit.run(data, test)
+        except (subprocess.CalledProcessError, OSError) as error:  # others go on
+            print(f"{unit}: {error}", file=sys.stderr, flush=True)
+            continue
+        add_row(path, unit.key | {"commit": commit()} | result)
+        print(f"{unit}: {result.get('accuracy', result.get('reward')):.4f}", flush=True)
+
+
+def deal_out(data: Path, folder: Path) -> Path:
+    """Links to the training images by `SHARES`, each class by chance."""
+    if folder.exists():
+        return folder
+    beside = folder.with_name(f"{folder.name}.part")
+    for images in sorted(path for path in (data / "train").iterdir() if path.is_dir()):
+        files = sorted(images.iterdir())
+        order = np.random.default_rng(0).permutation(len(files))
+        ends = np.cumsum([share * len(files) for share in SHARES.values()]).round().astype(int)
+        for part, indices in zip(SHARES, np.split(order, ends[:-1]), strict=True):
+            place = beside / part / images.name
+            place.mkdir(parents=True, exist_ok=True)
+            for index in indices:
+                link = place / files[index].name
+                if not link.is_symlink():
+                    link.symlink_to(files[index].resolve())
+    beside.rename(folder)
+    return folder
+
+
+def write_given(folder: Path, first_seed: int) -> None:
+    """The published cells, and random ones within the limit."""
+    for name, genotype in PUBLISHED.items():
+        write_genotype(folder, name, genotype)
+    space = SearchSpace(limits=Limits(max_mult_adds=MAX_MULT_ADDS))
+    searcher = RandomSearcher(space, first_seed)
+    for number in range(NUM_RANDOM):
+        write_genotype(folder, f"random-{number}", space.decode(searcher.ask(str(number))))
+
+
+def genotype_file(folder: Path, cell: str) -> Path:
+    return folder / "cells" / f"{cell}.json"
+
+
+def write_genotype(folder: Path, cell: str, genotype: Genotype) -> None:
+    path = genotype_file(folder, cell)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(genotype.to_json())
+
+
+def commit() -> str:
+    command = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(
+        command, cwd=Path(__file__).parent, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def add_row(path: Path, row: dict[str, object]) -> None:
+    is_new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS[path.name].split())
+        if is_new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--data", required=True, type=Path, help="folder with images in train and test"
+    )
+    parser.add_argument("--folder", required=True, type=Path)
+    parser.add_argument("--development", action="store_true", help="no test images, other seeds")
+    parser.add_argument(
+        "--hours", type=float, default=float("inf"), help="after which no unit is started"
+    )
+    parser.add_argument("--only", nargs="+", metavar="UNIT", help='such as a-0 "a-0 with seed 1"')
+    run(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()
