@@ -64,8 +64,9 @@ MEASURES: dict[str, Callable[[dict[str, np.ndarray]], np.ndarray]] = {
     "accuracy, best epoch": lambda curves: np.maximum.accumulate(curves["val_accuracy"]),
     "accuracy, last epoch": lambda curves: curves["val_accuracy"],
     "cross-entropy in validation": lambda curves: -curves["val_cross_entropy"],
-    "sum of training losses": lambda curves: -np.cumsum(curves["loss"]),
-    "the same without L2": lambda curves: -np.cumsum(curves["cross_entropy"]),
+    "cross-entropy in training": lambda curves: -curves["cross_entropy"],
+    "sum of them": lambda curves: -np.cumsum(curves["cross_entropy"]),
+    "sum of training losses with L2": lambda curves: -np.cumsum(curves["loss"]),
 }
 REWARD = next(iter(MEASURES))  # of a search's children
 
@@ -148,7 +149,7 @@ def replay(options):
     epochs = len(table[0].curves["loss"])
     epoch_s = options.epoch_steps * options.step_ms / 1000
     compare = partial(print_replays, pool, options, epoch_s)
-    halved = Rungs.of(epochs, Rungs.most(epochs, 3, 3))
+    halved = Rungs.of(epochs, options.rungs, options.factor)
     by_rungs = {"no rungs": Setting(Rungs((epochs,)))}
     for factor in (2, 3, 4):
         for number in range(2, Rungs.most(epochs, factor) + 1):
@@ -174,11 +175,11 @@ def print_correlations(pool):
     print("\nSpearman correlation with the accuracy after the last epoch")
     for count in ("parameters", "mult_adds"):
         value = spearmanr([getattr(each, count) for each in pool], final).statistic
-        print(f"  {count:28} {value:.2f}")
+        print(f"  {count:30} {value:.2f}")
     for name, measure in MEASURES.items():
         by_epoch = np.array([measure(each.curves) for each in pool]).T
         values = [spearmanr(each, final, nan_policy="omit").statistic for each in by_epoch]
-        print(f"  {name:28} {' '.join(f'{value:.2f}' for value in values)}")
+        print(f"  {name:30} {' '.join(f'{value:.2f}' for value in values)}")
 
 
 def print_replays(pool, options, epoch_s, title, settings):
@@ -208,6 +209,8 @@ def main():
     parser.add_argument("--table", type=Path, default=TABLE)
     parser.add_argument("--replays", type=int, default=100)
     parser.add_argument("--minutes", type=int, nargs="+", default=(5, 10, 15, 20))
+    parser.add_argument("--rungs", type=int, default=3, help="to compare measures and proposals")
+    parser.add_argument("--factor", type=int, default=3)
     parser.add_argument("--step-ms", type=float, default=45)
     parser.add_argument("--epoch-steps", type=int, default=93)
     parser.add_argument("--overhead", type=float, default=3.4, help="seconds of a rung of a child")
