@@ -129,7 +129,7 @@ class Search:
         write_genotype(self.folder, str(self), genotype)
         return {
             "seconds": round(seconds),
-            "reward": max(float(row["reward"]) for row in last if row["reward"]),
+            "reward": round(max(float(row["reward"]) for row in last if row["reward"]), 4),
             "cells": " ".join(f"{reached[epochs]} to {epochs}" for epochs in sorted(reached)),
             "children": json.dumps(plan["scale"]),
             "genotype": json.dumps(genotype.to_dict()),
@@ -171,8 +171,10 @@ class Training:
         size = size_of(network(Genotype.from_json(genotype.read_text())), (SIZE, SIZE))
         return {
             "seconds": round(seconds),
-            "validation": max(float(row["val_accuracy"]) for row in read(run / "log.csv")),
-            "accuracy": np.mean(right),
+            "validation": round(
+                max(float(row["val_accuracy"]) for row in read(run / "log.csv")), 4
+            ),
+            "accuracy": round(sum(right) / len(right), 4),
             **size,
         }
 
