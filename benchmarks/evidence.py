@@ -123,14 +123,14 @@ class Search:
         seconds = time.monotonic() - begin
         trials = read(run / "trials.csv")
         reached = Counter(int(row["epochs"]) for row in trials)
-        last = [row for row in trials if int(row["epochs"]) == max(reached)]
+        best = [row for row in trials if int(row["epochs"]) == max(reached)]
         plan = json.loads((run / "search.json").read_text())["plan"]
         genotype = Genotype.from_json((run / "best.json").read_text())
         write_genotype(self.folder, str(self), genotype)
         return {
             "seconds": round(seconds),
-            "reward": round(max(float(row["reward"]) for row in last if row["reward"]), 4),
-            "cells": " ".join(f"{reached[epochs]} to {epochs}" for epochs in sorted(reached)),
+            "reward": round(max(float(row["reward"]) for row in best if row["reward"]), 4),
+            "cells": ", ".join(f"{reached[last]} to epoch {last}" for last in sorted(reached)),
             "children": json.dumps(plan["scale"]),
             "genotype": json.dumps(genotype.to_dict()),
         }

@@ -79,13 +79,13 @@ class Setting:
         rungs: `Rungs`.
         measure: key of `MEASURES` that cells are ranked by at each rung but the last, where it is
             the reward.
-        guided: bool. Whether, after as many random cells as `PredictorSearcher` starts with, the
-            next is the one that its predictor ranks first of all that are left; random if not.
+        starts: int, random cells after which the next is the one that the predictor of
+            `PredictorSearcher` ranks first of all that are left; None for random ones only.
     """
 
     rungs: Rungs
     measure: str = REWARD
-    guided: bool = False
+    starts: int | None = None
 
 
 def replay_one(setting, pool, budget, overhead, seed):
@@ -109,8 +109,8 @@ def replay_one(setting, pool, budget, overhead, seed):
         if cell is not None and costs[len(rewards[cell])] <= budget:
             rung = len(rewards[cell])
         elif left and costs[0] <= budget:
-            starts = len(pool) - len(left) < searcher.num_starts
-            cell = ranked_first(predictor, pool, left) if setting.guided and not starts else left[0]
+            guided = setting.starts is not None and len(pool) - len(left) >= setting.starts
+            cell = ranked_first(predictor, pool, left) if guided else left[0]
             left.remove(cell)
         else:
             break
@@ -160,9 +160,12 @@ def replay(options):
     compare(
         "proposals",
         {
-            f"{name}, {guide}": Setting(rungs, guided=guide == "predictor")
+            f"{name}, {proposals}": Setting(rungs, starts=starts)
             for name, rungs in (("no rungs", Rungs((epochs,))), (f"{halved.epochs}", halved))
-            for guide in ("random", "predictor")
+            for proposals, starts in (
+                ("random", None),
+                (f"predictor after {options.starts}", options.starts),
+            )
         },
     )
 
@@ -211,6 +214,7 @@ def main():
     parser.add_argument("--minutes", type=int, nargs="+", default=(5, 10, 15, 20))
     parser.add_argument("--rungs", type=int, default=3, help="to compare measures and proposals")
     parser.add_argument("--factor", type=int, default=3)
+    parser.add_argument("--starts", type=int, default=20, help="random cells before a predictor's")
     parser.add_argument("--step-ms", type=float, default=45)
     parser.add_argument("--epoch-steps", type=int, default=93)
     parser.add_argument("--overhead", type=float, default=3.4, help="seconds of a rung of a child")
