@@ -4,7 +4,7 @@
     python examples/finetune.py photos/ --weights my.weights.h5
 
 The folder has one subfolder of images per class. The steps are those of `keras-nasnet train`: look
-at the data, start from a linear classifier on the frozen network, train from a cell on, keep what
+at the data, start from a linear classifier on the frozen network, train all of it, keep what
 validates best.
 """
 

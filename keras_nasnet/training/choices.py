@@ -20,8 +20,6 @@ IMAGES_SEEN = 3_200
 FEW = 500  # images, with which a large learning rate undoes the linear classifier
 AVERAGED = 5_000  # images: with fewer, epochs are short and their weights noisy
 COARSE = 1_000  # validation images: their accuracy often calls an early epoch the best
-VERY_FEW = 100
-LAST_STAGE = "reduction_cell_1"
 UNEQUAL = 1.5  # times as many images in the largest class as in the smallest
 
 
@@ -58,11 +56,10 @@ def choose(job: Job, data: tuple[Source, Source], given: Collection[str] = ()) -
     Returns:
         `Job` whose `choices` has the reason of each setting that was chosen.
     """
-    kept = {*given, *(["unfreeze_from"] if job.recipe.freeze_backbone else [])}
     found = facts(job, data)
     if "epochs" in given:
         found = replace(found, epochs=job.recipe.epochs)
-    chosen = {name: choice for name, choice in choices(found).items() if name not in kept}
+    chosen = {name: choice for name, choice in choices(found).items() if name not in given}
     return replace(
         job,
         recipe=replace(job.recipe, **{name: choice.value for name, choice in chosen.items()}),
@@ -124,8 +121,7 @@ def _augmentation(side: int) -> Choice:
 def _of_pretrained(images: int, given_epochs: int | None) -> dict[str, Choice]:
     epochs = max(MIN_EPOCHS, min(MAX_EPOCHS, round(IMAGES_SEEN / images)))
     patience = (given_epochs or epochs) // 2
-    last_stage = {"unfreeze_from": Choice(LAST_STAGE, f"only {images:,} images to train on")}
-    chosen = last_stage if images < VERY_FEW else {}
+    chosen = {}
     if images < FEW:
         chosen["learning_rate"] = Choice(0.005, f"only {images:,} images to train on")
     if images < AVERAGED:

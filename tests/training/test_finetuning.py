@@ -33,8 +33,7 @@ def test_each_choice_follows_from_the_data_and_has_a_reason():
     assert few["epochs"] > many["epochs"]
     assert few["best_by"] == "loss"
     assert "best_by" not in many
-    assert few["unfreeze_from"] in {layer.name for layer in make_model(job(), 2, 1).layers}
-    assert "unfreeze_from" not in many
+    assert not {"freeze_backbone", "unfreeze_from"} & {*few}, "few images train every layer too"
     assert few["learning_rate"] < recipe("finetune").learning_rate
     assert few["ema_momentum"] > 0
     assert not {"learning_rate", "ema_momentum"} & {*many}
