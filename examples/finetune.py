@@ -53,13 +53,16 @@ def main():
     print(f"a linear classifier on the frozen network: {linear['accuracy']:.2%}", flush=True)
     model.save(options.out)
     by = job.recipe.best_by  # loss where there are few images to validate with
-    name, mode = f"val_{by}", "min" if by == "loss" else "max"
-    best = keras.callbacks.ModelCheckpoint(
-        options.out, name, save_best_only=True, mode=mode, initial_value_threshold=linear[by]
-    )
-    patience = job.recipe.patience or epochs
-    stop = keras.callbacks.EarlyStopping(name, patience=patience, mode=mode, baseline=linear[by])
-    callbacks = [best, stop]
+    if by == "last":  # a handful of images finds the best epoch by chance
+        callbacks = [keras.callbacks.ModelCheckpoint(options.out)]
+    else:
+        watched = {"monitor": f"val_{by}", "mode": "min" if by == "loss" else "max"}
+        best = keras.callbacks.ModelCheckpoint(
+            options.out, save_best_only=True, initial_value_threshold=linear[by], **watched
+        )
+        patience = job.recipe.patience or epochs
+        stop = keras.callbacks.EarlyStopping(patience=patience, baseline=linear[by], **watched)
+        callbacks = [best, stop]
     if job.recipe.ema_momentum:  # averaged weights are what is validated and saved
         callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
     model.fit(batches, epochs=epochs, validation_data=held_out, callbacks=callbacks)

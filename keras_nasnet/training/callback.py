@@ -29,6 +29,7 @@ NOTHING = {"val_accuracy": -1.0, "val_loss": math.inf}  # worse than any validat
 SCORES: Mapping[str, Callable[[Mapping[str, float]], tuple[float, float]]] = {
     "accuracy": lambda row: (row["val_accuracy"], -row["val_loss"]),
     "loss": lambda row: (-row["val_loss"], row["val_accuracy"]),
+    "last": lambda row: (row.get("epoch", -1.0), 0.0),
 }
 
 Rate: TypeAlias = float | Callable[[int], Tensor]  # a function of the step unless constant
@@ -37,6 +38,11 @@ Logs: TypeAlias = dict[str, float] | None
 
 class StoppedError(Exception):
     """Training was stopped by a signal; the message says how to resume."""
+
+
+def least_accuracy(accuracy: float, images: int) -> float:
+    """What is no worse than an accuracy measured on some images: a standard error below it."""
+    return accuracy - math.sqrt(accuracy * (1 - accuracy) / images)
 
 
 class Stoppable(Protocol):
@@ -57,7 +63,8 @@ class RunCallback(keras.callbacks.Callback):
         step: int, where the run resumes.
         metrics: values of the metrics' variables at that step.
         patience: int, epochs without a better validation after which the run stops, or 0.
-        best_by: `"accuracy"` or `"loss"`.
+        best_by: `"accuracy"`, `"loss"` or `"last"`.
+        num_validation: int, of images to validate with.
         linear: `val_accuracy` and `val_loss` of the linear classifier that has to be beaten, or
             None.
         checkpoint_s: float, seconds between checkpoints within an epoch.
@@ -77,6 +84,7 @@ class RunCallback(keras.callbacks.Callback):
         metrics: list[np.ndarray],
         patience: int,
         best_by: str,
+        num_validation: int,
         linear: dict[str, float] | None,
         checkpoint_s: float,
         say: Callable[[str], object],
@@ -86,7 +94,9 @@ class RunCallback(keras.callbacks.Callback):
         self.learning_rate, self.say = learning_rate, say
         self.first_step = self.step = self.checkpoint_step = step
         self.total_steps, self.patience, self.linear = total_steps, patience, linear
-        self.score = SCORES[best_by]
+        self.best_by, self.least = best_by, -1.0
+        if linear is not None:
+            self.least = least_accuracy(linear["val_accuracy"], num_validation)
         self.metrics = metrics if step % steps_per_epoch else []
         self.checkpoint_s, self.checkpoint_time = checkpoint_s, time.monotonic()
         self.signal: signal.Signals | None = None
@@ -99,6 +109,12 @@ class RunCallback(keras.callbacks.Callback):
     def _epochs_since_best(self) -> int:
         rows = [self.linear or NOTHING, *self.log.rows]
         return len(rows) - 1 - max(range(len(rows)), key=lambda index: self.score(rows[index]))
+
+    def score(self, row: Mapping[str, float]) -> tuple[float, float]:
+        """How good a validation is: the higher, the better."""
+        if self.best_by == "last" and row["val_accuracy"] < self.least:
+            return -math.inf, 0.0
+        return SCORES[self.best_by](row)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         for variable, value in zip(self.model.metrics_variables, self.metrics, strict=False):
@@ -124,6 +140,7 @@ class RunCallback(keras.callbacks.Callback):
         # Before the moving averages, if any, are swapped back: this callback is the first.
         self.lock.check()
         validation = {f"val_{name}": value for name, value in (logs or {}).items()}
+        validation["epoch"] = len(self.log.rows)
         if self.score(validation) > max(map(self.score, [self.linear or NOTHING, *self.log.rows])):
             replace_file(self.folder / MODEL, self.model.save)
 

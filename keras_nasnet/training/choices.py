@@ -20,6 +20,7 @@ IMAGES_SEEN = 3_200
 FEW = 500  # images, with which a large learning rate undoes the linear classifier
 AVERAGED = 5_000  # images: with fewer, epochs are short and their weights noisy
 COARSE = 1_000  # validation images: their accuracy often calls an early epoch the best
+CHANCE = 32  # validation images: with fewer their loss does too
 UNEQUAL = 1.5  # times as many images in the largest class as in the smallest
 
 
@@ -97,7 +98,10 @@ def choices(facts: Facts) -> dict[str, Choice]:
     }
     if facts.is_pretrained:
         chosen |= _of_pretrained(images, facts.epochs)
-    if facts.num_validation < COARSE:
+    if facts.num_validation < CHANCE:
+        reason = f"{facts.num_validation} validation images find the best epoch by chance"
+        chosen["best_by"] = Choice("last", reason)
+    elif facts.num_validation < COARSE:
         chosen["best_by"] = Choice("loss", f"accuracy of {facts.num_validation} images is coarse")
     if largest > UNEQUAL * smallest:
         chosen["class_weights"] = Choice(True, f"classes of {smallest:,} to {largest:,} images")

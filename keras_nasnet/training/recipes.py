@@ -12,7 +12,7 @@ from keras_nasnet.training.recipe_table import RECIPES
 MAX_EPOCHS = 1_000_000  # published recipes have 10 to 600
 MAX_BATCH = 1_000_000  # images: the largest in use are tens of thousands
 OPTIMIZERS = ("sgd", "rmsprop")
-BEST_BY = ("accuracy", "loss")
+BEST_BY = ("accuracy", "loss", "last")
 SCHEDULES = ("cosine", "exponential", "constant")
 
 
@@ -53,7 +53,9 @@ class Recipe:
             on the frozen network, and has to beat it.
         class_weights: bool, default False. Whether each class weighs the same in loss and accuracy.
         patience: int >= 0, epochs without a better one until training stops; 0 (default): never.
-        best_by: `"accuracy"` (default) or `"loss"` in validation, which finds the best epoch.
+        best_by: `"accuracy"` (default) or `"loss"` in validation, which finds the best epoch; or
+            `"last"`, the last epoch that is no worse in accuracy than the linear classifier, or by
+            a standard error at most.
 
     Raises:
         ValueError: if a value is out of range or has the wrong type.

@@ -50,9 +50,9 @@ def train(
 
     The folder holds `config.json`; `log.csv`, TensorBoard logs and `curves.png`, with one row or
     point per epoch; `checkpoint.npz`, from which the run resumes as if it had never stopped;
-    `model.keras`, from the epoch with the best validation accuracy, or loss by the recipe; with
-    `linear_head`, the linear classifier where no epoch was better. Files are replaced
-    atomically. The folder is locked while training, see `keras_nasnet.lock.locked`.
+    `model.keras`, from the epoch with the best validation accuracy, or loss by the recipe, or from
+    the last; with `linear_head`, the linear classifier where no epoch was better. Files are
+    replaced atomically. The folder is locked while training, see `keras_nasnet.lock.locked`.
 
     Args:
         job: `Job`.
@@ -129,6 +129,7 @@ def _train(
             metrics=metrics,
             patience=job.recipe.patience,
             best_by=job.recipe.best_by,
+            num_validation=len(held_out.source),
             linear=linear,
             checkpoint_s=checkpoint_s,
             say=say,

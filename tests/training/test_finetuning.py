@@ -13,7 +13,7 @@ from keras_nasnet.data import Batches
 from keras_nasnet.data.source import Source
 from keras_nasnet.training import Job, fit_linear_head, fit_within, make_model, recipe
 from keras_nasnet.training.budget import Pace, cut_epochs
-from keras_nasnet.training.callback import MODEL
+from keras_nasnet.training.callback import MODEL, RunCallback, least_accuracy
 from keras_nasnet.training.choices import Facts, choices, choose
 from keras_nasnet.training.job import read_config
 
@@ -31,7 +31,8 @@ def test_each_choice_follows_from_the_data_and_has_a_reason():
     few, many = values(FEW), values(MANY)
     assert few["batch_size"] < many["batch_size"], "several steps in each epoch"
     assert few["epochs"] > many["epochs"]
-    assert few["best_by"] == "loss"
+    assert few["best_by"] == "last", "16 images to validate with"
+    assert values((64, 64))["best_by"] == "loss"
     assert "best_by" not in many
     assert not {"freeze_backbone", "unfreeze_from"} & {*few}, "few images train every layer too"
     assert few["learning_rate"] < recipe("finetune").learning_rate
@@ -148,6 +149,31 @@ def test_a_linear_head_that_is_not_beaten_is_kept(tmp_path):
     before = (tmp_path / "log.csv").read_bytes()
     run_of(Job.of_run(tmp_path), tmp_path, resume=True)
     assert (tmp_path / "log.csv").read_bytes() == before, "a run that stopped early has ended"
+
+
+def test_the_last_epoch_is_kept_unless_it_is_worse_than_the_linear_head_by_more_than_chance(
+    tmp_path,
+):
+    said = []
+    run_of(job("finetune", **STILL | {"best_by": "last", "epochs": 2}), tmp_path, say=said.append)
+    assert f"{MODEL}: epoch 2" in said[-1], "no better than the linear classifier, and no worse"
+    linear = {"val_accuracy": 0.75, "val_loss": 0.9}
+    least = least_accuracy(0.75, 16)
+    assert least == pytest.approx(0.75 - np.std([1] * 12 + [0] * 4) / 4)
+    callback = RunCallback(
+        *(tmp_path, None, None, 0.1),
+        **{"steps_per_epoch": 1, "total_steps": 2, "step": 0, "metrics": [], "patience": 0},
+        **{"best_by": "last", "num_validation": 16, "linear": linear, "checkpoint_s": 1},
+        say=said.append,
+    )
+    accuracies = (least + 0.01, 0.9, least + 0.01, least - 0.01)
+    epochs = [
+        {"epoch": epoch, "val_accuracy": accuracy, "val_loss": 1.0}
+        for epoch, accuracy in enumerate(accuracies)
+    ]
+    scores = [*map(callback.score, [linear, *epochs])]
+    assert scores[:4] == sorted(scores[:4]), "what validates best is not looked for"
+    assert scores[4] < scores[0]
 
 
 def test_what_is_frozen_by_a_recipe():
