@@ -1,6 +1,7 @@
 """Networks small enough to build in a second or two, and what is done with their weights."""
 
 import random
+from functools import partial
 
 import keras
 import numpy as np
@@ -62,7 +63,12 @@ def images(*shape, seed=0):
 
 def outputs(model, inputs):
     """What a model gives, without the tracing of `predict`, which takes longer than all else."""
-    return keras.ops.convert_to_numpy(model(inputs, training=False))
+    call = partial(model, training=False)
+    if keras.config.backend() == "jax":
+        import jax
+
+        call = jax.jit(call)  # by itself JAX compiles each operation
+    return keras.ops.convert_to_numpy(call(inputs))
 
 
 def relative_difference(ours, reference):
