@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
-from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -20,7 +19,7 @@ from keras_nasnet.cli.arguments import (
     command,
     load_classifier,
 )
-from keras_nasnet.terminal import console, errors
+from keras_nasnet.terminal import console, track
 from keras_nasnet.training.job import model_file
 
 if TYPE_CHECKING:
@@ -103,21 +102,15 @@ def _measure(options: argparse.Namespace, some: Sequence["Route"]) -> list[dict[
             source.sample(NUM_IMAGES, classifier.size) for source in open_data(options.data)
         )
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # logs deprecations
-    rows = []
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
-        task = progress.add_task("", total=len(some))
-        results = benchmark(
-            classifier,
-            some,
-            batch_sizes=options.batch_sizes,
-            seconds=options.seconds,
-            images=images,
-            representative_data=representative_data,
-        )
-        for route, result in results:
-            progress.update(task, advance=1, description=f"{route.runtime} {route.precision}")
-            rows += result
-    return rows
+    results = benchmark(
+        classifier,
+        some,
+        batch_sizes=options.batch_sizes,
+        seconds=options.seconds,
+        images=images,
+        representative_data=representative_data,
+    )
+    return [row for _, result in track(results, "measuring", len(some)) for row in result]
 
 
 def table_of(rows: list[dict[str, Any]]) -> Table:

@@ -9,6 +9,7 @@ import numpy as np
 from keras_nasnet.atomic import check_place, replace_file
 from keras_nasnet.cli.arguments import Commands, choose_backend, command, size
 from keras_nasnet.optional import import_optional
+from keras_nasnet.terminal import track
 from keras_nasnet.training.job import model_file
 
 FORMATS = (".npy", ".parquet")
@@ -52,7 +53,8 @@ def run(options: argparse.Namespace) -> int:
     from keras_nasnet.inference.classifier import Classifier
 
     classifier = Classifier.load(options.model, options.input_size)
-    rows = [row for _, row in classifier.features(options.images)]
+    features = classifier.features(options.images)
+    rows = [row for _, row in track(features, "embedding", len(options.images))]
     errors = [row for row in rows if isinstance(row, UnreadableImageError)]
     vectors = [row for row in rows if not isinstance(row, UnreadableImageError)]
     for error in errors:

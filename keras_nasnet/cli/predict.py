@@ -11,7 +11,7 @@ from keras_nasnet.cli.arguments import (
     command,
     load_classifier,
 )
-from keras_nasnet.terminal import console
+from keras_nasnet.terminal import console, track
 
 
 def add(commands: Commands) -> None:
@@ -38,7 +38,8 @@ def run(options: argparse.Namespace) -> int:
     table = Table("image", "class")
     table.add_column("probability", justify="right")
     unreadable = []
-    for image, result in classifier.classify(options.images, options.top):
+    results = classifier.classify(options.images, options.top)
+    for image, result in track(results, "classifying", len(options.images)):
         if isinstance(result, UnreadableImageError):
             unreadable.append(result)
             continue

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from filelock import FileLock
-from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from keras_nasnet.terminal import errors
 from keras_nasnet.weights.manifest import PublishedFile
 
 MIRROR = "KERAS_NASNET_MIRROR"  # environment variable: address to use instead of the published one
@@ -124,4 +125,6 @@ def _open_part(part: Path, mode: str) -> IO[Any]:
 
 
 def _progress() -> Progress:
-    return Progress("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    is_shown = errors.is_terminal or errors.is_jupyter
+    return Progress(*columns, TimeRemainingColumn(), console=errors, disable=not is_shown)
