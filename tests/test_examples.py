@@ -1,13 +1,16 @@
 """The examples run as their first lines say."""
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import keras
 import pytest
+from PIL import Image
 from support import TESTS
 from support.pictures import write_folder
 from support.searches import counting
@@ -50,6 +53,116 @@ def test_cluster_of_this_machine(tmp_path, example, monkeypatch, capsys):
     example("cluster.local").main()
     assert capsys.readouterr().out.count("0.5000") >= 2
     assert {path.name for path in tmp_path.glob("*/trial_*")} == {"trial_0", "trial_1"}
+
+
+def certificate(folder):
+    """A certificate of this machine's that vouches for itself, as the three files of an example."""
+    folder.mkdir()
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
+    subprocess.run([*command, *files], check=True, capture_output=True)
+    shutil.copy(folder / "cert.pem", folder / "ca.pem")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_cluster_by_ssh(tmp_path, example, monkeypatch, capsys):
+    """With TLS; the processes that SSH would start are of this machine."""
+    distributed = pytest.importorskip("distributed")
+
+    def cluster(hosts, worker_options, security):
+        assert hosts == ["head", "node"]
+        options = {"n_workers": 1, "protocol": "tls://", "dashboard_address": None}
+        threads = worker_options["nthreads"]
+        return distributed.LocalCluster(threads_per_worker=threads, security=security, **options)
+
+    certificate(tmp_path / "certs")
+    monkeypatch.setattr(NASNetTuner, "child_of", lambda self, trial, data: Counting(0.5))
+    monkeypatch.setattr(example("cluster.ssh"), "SSHCluster", cluster)
+    monkeypatch.chdir(tmp_path)
+    options = ["--data", "digits", "--trials", "2", "--tls", "certs"]
+    monkeypatch.setattr(sys, "argv", ["ssh.py", "head", "node", *options])
+    example("cluster.ssh").main()
+    assert capsys.readouterr().out.count("0.5000") >= 2
+
+
+SLURM = {
+    "srun": 'shift; exec "$@"',  # one task, here
+    "dask": 'exec {python} -m distributed.cli.dask_$1 "${{@:2}}" --host 127.0.0.1',
+    "keras-nasnet": """exec {python} -c '
+import sys
+from distributed import Client
+file = sys.argv[sys.argv.index("--scheduler-file") + 1]
+with Client(scheduler_file=file) as client:
+    print(client.submit(sum, [1, 2]).result(), *sys.argv[1:])' "$@"
+""",
+}
+
+
+@pytest.mark.slow
+def test_cluster_on_slurm(tmp_path):
+    """The job's script brings up a cluster and searches on it; a second job resumes the search."""
+    pytest.importorskip("distributed")
+    for name, text in SLURM.items():
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("#!/bin/bash\n" + text.format(python=sys.executable))
+        path.chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    script = ["bash", EXAMPLES / "cluster" / "slurm.sh", "photos", "out", "7"]
+    for place in ("--out out --data photos --seed 0", "--resume out"):
+        result = subprocess.run(
+            script, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        )
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.startswith(f"3 search {place} --trials 7 --scheduler-file {tmp_path}")
+        assert not [*tmp_path.glob("scheduler.*")], "nothing of the cluster is left"
+        (tmp_path / "out").mkdir(exist_ok=True)
+        (tmp_path / "out" / "search.json").touch()
+
+
+def test_search_cifar10(tmp_path, example, monkeypatch, capsys):
+    """With trials that only count: the best cell is what the larger network is made of."""
+    module = example("search_cifar10")
+    best = []
+
+    def train_finalists(tuner, data, count):
+        assert data == "digits"
+        best.extend(tuner.get_best_genotypes(count))
+        return best
+
+    monkeypatch.setattr(NASNetTuner, "child_of", lambda self, trial, data: Counting(0.5))
+    monkeypatch.setattr(NASNetTuner, "train_finalists", train_finalists)
+    monkeypatch.setattr(module, "train", create_autospec(module.train))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["search_cifar10.py", "--data", "digits", "--trials", "4"])
+    module.main()
+    (job, (training, _), run), _ = module.train.call_args
+    assert (job.config.genotype, job.config.num_cells, job.config.stem) == (best[0], 2, "cifar")
+    assert (training.class_names[:2], run) == (["0", "1"], "cifar10_search_larger")
+    assert len(best) == 3
+
+
+def test_detect(tmp_path, example, monkeypatch, capsys):
+    """A few scenes, seen once: what it finds is nothing, but all of it runs."""
+    pytest.importorskip("keras_hub")
+    tensorflow = pytest.importorskip("tensorflow")
+    module = example("detect")
+    many = module.scenes
+    monkeypatch.setattr(module, "scenes", lambda count, *rest: many(min(count, 20), *rest))
+    monkeypatch.setattr(module, "NETWORK", {"num_cells": 1, "penultimate_filters": 96})
+    out = tmp_path / "detect.png"
+    options = ["--scenes", "8", "--epochs", "1", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", ["detect.py", *options])
+    tensorflow.config.run_functions_eagerly(True)  # tracing takes longer
+    try:
+        assert module.main() in (0, 1)
+    finally:
+        tensorflow.config.run_functions_eagerly(False)
+    assert "% of the digits found" in capsys.readouterr().out
+    with Image.open(out) as image:
+        assert image.width > 500
 
 
 @pytest.mark.every_backend

@@ -38,9 +38,13 @@ def test_docstrings_have_the_figures_of_the_catalog(name):
 @pytest.mark.parametrize("name, include_top", PUBLISHED)
 def test_cards_have_the_figures_of_the_catalog(name, include_top):
     file, config = PUBLISHED[name, include_top], MODELS[name]
-    card = (ROOT / "weights" / file.url_name.replace(".h5", ".md")).read_text()
+    name_of_card = file.url_name.replace(".h5", ".md")
+    card = (ROOT / "weights" / name_of_card).read_text()
     params = sum(row.params for row in summarize(config, include_top=include_top))
     top_1, top_5 = PUBLICATIONS[name].accuracy.split(" / ")
     assert f"{params:,} parameters" in card
     assert f"top-1 {top_1}%, top-5 {top_5}% at {config.input_size} x {config.input_size}" in card
     assert file.file_hash in card
+    table = (ROOT / "weights" / "README.md").read_text()
+    (row,) = (line for line in table.splitlines() if f"({name_of_card})" in line)
+    assert row.endswith(f"| `{name}` | {config.input_size} | {PUBLICATIONS[name].accuracy} |")
