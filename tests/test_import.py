@@ -40,8 +40,11 @@ def test_importing_the_package_imports_neither_keras_nor_a_backend():
         ["embed", "a.jpg", "--model", "nofile.keras", "--out", "a.npy"],
         ["export", "nofile.keras", "out"],
         ["benchmark", "nofile.keras"],
+        ["convert", "nofile.h5", "out.safetensors"],
+        ["train", "--data", "nofolder", "--out", "out"],
+        ["train", "--data", "digits", "--weights", "nofile.h5", "--out", "out"],
     ],
-    ids=lambda arguments: arguments[0],
+    ids=" ".join,
 )
 def test_a_wrong_name_is_told_before_keras_is_imported(arguments):
     code = f"from keras_nasnet.cli import main; assert main({arguments!r}) == 2"

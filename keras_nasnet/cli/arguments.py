@@ -19,6 +19,7 @@ from keras_nasnet.onednn import use_onednn
 from keras_nasnet.terminal import import_keras
 from keras_nasnet.training.job import model_file
 from keras_nasnet.training.recipes import Recipe, recipe
+from keras_nasnet.weights.location import HUB, locate
 from keras_nasnet.weights.manifest import PUBLISHED
 
 if TYPE_CHECKING:
@@ -135,6 +136,12 @@ def load_classifier(options: argparse.Namespace) -> "Classifier":
     from keras_nasnet.inference.classifier import Classifier
 
     return Classifier.load(options.model, options.input_size, weights)
+
+
+def check_weights(source: str | None) -> None:
+    """Tells that a weight file is missing, before Keras is imported."""
+    if source not in (None, IMAGENET) and not source.startswith(HUB):
+        locate(source)
 
 
 def add_set(parser: argparse.ArgumentParser) -> None:

@@ -2,12 +2,15 @@
 
 import argparse
 from math import prod
+from pathlib import Path
 
 from rich.table import Table
 
+from keras_nasnet.atomic import check_place
 from keras_nasnet.cli.arguments import (
     Commands,
     add_network,
+    check_weights,
     choose_backend,
     command,
     config_of,
@@ -42,6 +45,8 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     config = config_of(options) if options.model else None
+    check_place(Path(options.out))
+    check_weights(options.source)
     choose_backend()
     from keras_nasnet.weights import convert
 

@@ -17,6 +17,7 @@ from keras_nasnet.cli.arguments import (
     Commands,
     add_network,
     add_set,
+    check_weights,
     choose_backend,
     command,
     config_of,
@@ -24,6 +25,7 @@ from keras_nasnet.cli.arguments import (
     run_folder,
     size,
 )
+from keras_nasnet.data.source import check_data
 from keras_nasnet.lock import locked
 from keras_nasnet.terminal import console
 from keras_nasnet.training.job import Job, check_minutes
@@ -208,6 +210,8 @@ def _unreadable(job: Job, data: "tuple[Source, Source]") -> str:
 def _new_job(options: argparse.Namespace) -> Job:
     if options.data is None:
         raise ValueError("--data: required, names the images to train on")
+    check_data(options.data)
+    check_weights(options.weights)
     if options.minutes is not None:
         check_minutes(options.minutes)
     config = config_of(options)

@@ -151,11 +151,20 @@ def open_data(name: str, seed: int = 0) -> tuple[Source, Source]:
         ValueError: if there is no such data set, it has no images, or fewer than two classes, its
             splits differ in their classes, or a link leads back into it.
     """
+    check_data(name)
     if name == "digits":
         return _digits().split(VALIDATION_SHARE, seed)
     if name.startswith("tfds:"):
         return _tfds(name.removeprefix("tfds:"), seed)
     return _folders(Path(name), seed)
+
+
+def check_data(name: str) -> None:
+    """Raises `ValueError` unless it may be the name of a data set; nothing is opened."""
+    if name != "digits" and not name.startswith("tfds:") and not Path(name).is_dir():
+        raise ValueError(
+            f"{name} is not a folder; allowed are digits, tfds:NAME and the path of a folder"
+        )
 
 
 def open_test(name: str, seed: int = 0) -> Source:
@@ -218,10 +227,6 @@ def _tfds(name: str, seed: int) -> tuple[Source, Source]:
 
 
 def _folders(folder: Path, seed: int) -> tuple[Source, Source]:
-    if not folder.is_dir():
-        raise ValueError(
-            f"{folder} is not a folder; allowed are digits, tfds:NAME and the path of a folder"
-        )
     folders = ImageFolders(folder)
     if not (folder / "train").is_dir():
         return _folder(folders, folder).split(VALIDATION_SHARE, seed)
