@@ -44,6 +44,7 @@ def main():
         print(f"{name} {getattr(job.recipe, name)}: {reason}")
 
     training, _ = data
+    keras.utils.set_random_seed(job.seed)
     batches, held_out = make_batches(job, data)
     epochs = job.recipe.epochs
     model = make_model(job, len(training.class_names), epochs * len(batches))
@@ -65,7 +66,14 @@ def main():
         callbacks = [best, stop]
     if job.recipe.ema_momentum:  # averaged weights are what is validated and saved
         callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    model.fit(batches, epochs=epochs, validation_data=held_out, callbacks=callbacks)
+    model.fit(
+        batches.stream(),  # shuffled anew in each epoch
+        shuffle=False,
+        steps_per_epoch=len(batches),
+        epochs=epochs,
+        validation_data=held_out,
+        callbacks=callbacks,
+    )
     print(f"saved {options.out}")
 
 

@@ -9,15 +9,22 @@ from pathlib import Path
 from unittest.mock import create_autospec
 
 import keras
+import numpy as np
 import pytest
 from PIL import Image
 from support import TESTS
+from support.command import run
 from support.pictures import write_folder
+from support.runs import CONFIG, job, source
 from support.searches import counting
 from support.works import Counting, steps_of
 
 import keras_nasnet
+from keras_nasnet.cells.catalog import MODELS
 from keras_nasnet.search import NASNetTuner
+from keras_nasnet.training import make_model
+from keras_nasnet.training.job import read_config
+from keras_nasnet.training.log import read_log
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -179,3 +186,30 @@ def test_finetune(tmp_path):
     assert result.returncode == 0, result.stderr
     assert "a linear classifier on the frozen network" in result.stdout
     assert keras.saving.load_model(out).output_shape == (None, 2)
+
+
+def test_finetune_is_the_command(tmp_path, example, monkeypatch, capsys):
+    """Plain `fit` in the example and `keras-nasnet train` save the same weights."""
+    monkeypatch.setitem(MODELS, "NASNetMobile", CONFIG)
+    images, weights, run_folder = (tmp_path / name for name in ("images", "w.weights.h5", "run"))
+    shown = source(40)
+    for index, (image, label) in enumerate(zip(shown.items, shown.labels, strict=True)):
+        path = images / shown.class_names[label] / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    keras.utils.set_random_seed(1)
+    make_model(job("finetune"), 3, 1).save_weights(weights)
+
+    saved = tmp_path / "finetuned.keras"
+    command = ["finetune.py", images, "--weights", weights, "--size", 32, "--epochs", 2]
+    monkeypatch.setattr(sys, "argv", [str(part) for part in (*command, "--out", saved)])
+    example("finetune").main()
+    train = ["train", "--model", "NASNetMobile", "--input-size", 32, "--no-report"]
+    train += ["--data", images, "--weights", weights, "--set", "epochs=2"]
+    status, _, err = run(capsys, *train, "--out", run_folder)
+    assert status == 0, err
+    losses = [row["val_loss"] for row in read_log(run_folder / "log.csv")]
+    assert min(losses) < read_config(run_folder)["linear"]["val_loss"], "training is what is saved"
+    ours, theirs = (keras.saving.load_model(path) for path in (saved, run_folder / "model.keras"))
+    for weight, wanted in zip(ours.weights, theirs.weights, strict=True):
+        np.testing.assert_allclose(weight, wanted, rtol=1e-5, atol=1e-5, err_msg=weight.path)
