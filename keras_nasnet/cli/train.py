@@ -156,11 +156,12 @@ def _train(
     checkpoint_s: float,
     reports: bool,
 ) -> int:
-    from keras_nasnet.training.callback import StoppedError
+    from keras_nasnet.training.callback import LINES, StoppedError
     from keras_nasnet.training.trainer import train
 
     try:
-        train(job, data, folder, resume=resume, checkpoint_s=checkpoint_s)
+        verbose = "auto" if console.is_terminal else LINES
+        train(job, data, folder, resume=resume, checkpoint_s=checkpoint_s, verbose=verbose)
         if reports:
             _report(data, folder)
     except (FloatingPointError, NotWrittenError, StoppedError) as stop:

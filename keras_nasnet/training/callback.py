@@ -16,6 +16,7 @@ import numpy as np
 from keras_nasnet.atomic import replace_file
 from keras_nasnet.lock import FolderLock
 from keras_nasnet.tensor import Tensor
+from keras_nasnet.terminal import LINE_S
 from keras_nasnet.training.checkpoint import save_checkpoint
 from keras_nasnet.training.job import MODEL
 from keras_nasnet.training.log import Log, draw_curves
@@ -23,6 +24,7 @@ from keras_nasnet.training.log import Log, draw_curves
 CHECKPOINT = "checkpoint.npz"
 LOG, CURVES, TENSORBOARD = "log.csv", "curves.png", "tensorboard"
 TIMED_STEPS = range(5, 15)  # after the first ones, which compile
+LINES = 2  # Keras's `verbose` for lines in place of a bar
 
 NOTHING = {"val_accuracy": -1.0, "val_loss": math.inf}  # worse than any validation
 # What makes one validation better than another; the second value if the first is the same.
@@ -99,6 +101,7 @@ class RunCallback(keras.callbacks.Callback):
             self.least = least_accuracy(linear["val_accuracy"], num_validation)
         self.metrics = metrics if step % steps_per_epoch else []
         self.checkpoint_s, self.checkpoint_time = checkpoint_s, time.monotonic()
+        self.told_time = time.monotonic()
         self.signal: signal.Signals | None = None
 
     @property
@@ -127,6 +130,10 @@ class RunCallback(keras.callbacks.Callback):
         if not math.isfinite(loss):
             self._diverged(f"the loss is {loss}")
         self._estimate()
+        if self._has_lines and time.monotonic() - self.told_time >= LINE_S:
+            self.told_time = time.monotonic()
+            results = "".join(f" - {name}: {value:.4f}" for name, value in (logs or {}).items())
+            self.say(f"step {self.step:,} of {self.total_steps:,}{results}")
         if self.signal is not None:
             self._checkpoint()
             raise StoppedError(
@@ -197,7 +204,12 @@ class RunCallback(keras.callbacks.Callback):
         elif done == TIMED_STEPS.stop:
             step_s = (time.monotonic() - self.timed_since) / len(TIMED_STEPS)
             left_s = step_s * (self.total_steps - self.step)
-            self.say(f"\n{step_s:.2f} s per step: about {left_s / 60:,.0f} minutes left")
+            below_bar = "" if self._has_lines else "\n"
+            self.say(f"{below_bar}{step_s:.2f} s per step: about {left_s / 60:,.0f} minutes left")
+
+    @property
+    def _has_lines(self) -> bool:
+        return self.params["verbose"] == LINES
 
 
 @contextmanager

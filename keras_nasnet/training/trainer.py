@@ -63,7 +63,8 @@ def train(
         epochs: int >= 1, how many of the recipe's epochs to take before the run is left to be
             resumed; all by default.
         checkpoint_s: float, seconds between checkpoints within an epoch; each epoch ends with one.
-        verbose: as in `keras.Model.fit`. Default `"auto"`, a progress bar.
+        verbose: as in `keras.Model.fit`. Default `"auto"`, a progress bar; 2 for a line per epoch,
+            and one per minute in between.
         say: called with each line of text for the user. Default `print`.
 
     Returns:

@@ -11,9 +11,12 @@ from support.command import run
 from support.networks import ONE_BLOCK, one_block
 from support.pictures import encoded, write_folder
 
+from keras_nasnet.training import callback
 
-def test_train_and_predict(capsys, caplog, tmp_path):
+
+def test_train_and_predict(capsys, caplog, monkeypatch, tmp_path):
     """A folder with broken images, trained on for two epochs and classified."""
+    monkeypatch.setattr(callback, "LINE_S", 0)
     data, out = tmp_path / "data", tmp_path / "run"
     (tmp_path / "one_block.json").write_text(ONE_BLOCK.to_json())
     network = ["--model", tmp_path / "one_block.json", "--stem", "cifar", "--num-cells", "1"]
@@ -42,6 +45,8 @@ def test_train_and_predict(capsys, caplog, tmp_path):
     assert not [message for message in caplog.messages if "not an image" in message]
     assert "3 of 4 validation images are also training images" in err
     assert re.search(r"learning rate +│ 0.003125 at first, cosine", printed)
+    assert re.search(r"^step 1 of 4 - accuracy: \d\.\d{4} - loss: \d", printed, re.MULTILINE)
+    assert not {"\r", "\b", "\x1b"} & {*printed + err}, "no bars and no colors without a terminal"
 
     config = json.loads((out / "config.json").read_text())
     assert config["class_names"] == ["cat", "dog"]
