@@ -103,6 +103,11 @@ class NASNetConfig:
             )
 
     @property
+    def title(self) -> str:
+        """The network in the paper's notation, such as `"NASNet-A (6 @ 4032)"`."""
+        return f"{self.genotype.name or 'NASNet'} ({self.num_cells} @ {self.penultimate_filters})"
+
+    @property
     def filters_multiple(self) -> int:
         """What `penultimate_filters` must be a multiple of."""
         return output_width(self.genotype.normal) * 4  # filters double at both reductions

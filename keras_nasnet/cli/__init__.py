@@ -19,6 +19,7 @@ from keras_nasnet.cli import (
     predict,
     recipes,
     search,
+    serve,
     train,
 )
 
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    modules = (info, plot, train, recipes, evaluate, predict, embed, export, benchmark, search)
-    for module in (*modules, list, convert):
+    modules = (info, plot, train, recipes, evaluate, predict, embed, export, serve, benchmark)
+    for module in (*modules, search, list, convert):
         module.add(commands)
     return parser

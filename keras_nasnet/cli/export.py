@@ -49,6 +49,11 @@ def add(commands: Commands) -> None:
         "--top", type=int, default=5, help="classes returned per image; default: %(default)s"
     )
     parser.add_argument(
+        "--features",
+        action="store_true",
+        help="also return features, and activation maps of the --top best classes",
+    )
+    parser.add_argument(
         "--no-fuse", action="store_true", help="export the network without fusing it"
     )
     parser.add_argument("--force", action="store_true", help="replace an existing export at OUT")
@@ -79,6 +84,7 @@ def run(options: argparse.Namespace) -> int:
         class_names=classifier.class_names,
         normalization=classifier.normalization,
         top_k=options.top,
+        features=options.features,
         overwrite=options.force,
     )
     print(options.out)

@@ -30,10 +30,7 @@ def run(options: argparse.Namespace) -> int:
     config = config_of(options)
     rows = summarize(config, options.input_size)
     height, width = options.input_size or (config.input_size, config.input_size)
-    table = Table(
-        title=f"{config.genotype.name or 'NASNet'} ({config.num_cells} @ "
-        f"{config.penultimate_filters}) on {height} x {width}"
-    )
+    table = Table(title=f"{config.title} on {height} x {width}")
     table.add_column("cell")
     table.add_column("kind")
     for heading in ("output", "parameters", "multiply-adds"):

@@ -238,8 +238,7 @@ def _plan_of_training(job: Job, data: "tuple[Source, Source]") -> Table:
     steps = recipe.epochs * max(1, len(training) // recipe.batch_size)
     rows = summarize(replace(job.config, classes=classes), job.size)
     table = Table(show_header=False)
-    name = f"{job.config.genotype.name or 'NASNet'} ({job.config.num_cells} @ "
-    table.add_row("network", f"{name}{job.config.penultimate_filters})")
+    table.add_row("network", job.config.title)
     table.add_row("images", f"{len(training):,} to train on, {len(validation):,} to validate with")
     table.add_row("classes", f"{classes}")
     table.add_row("input", f"{job.size[0]} x {job.size[1]}")

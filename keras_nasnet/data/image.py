@@ -3,7 +3,7 @@
 import math
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from os import PathLike
 from typing import IO, TypeAlias
@@ -32,7 +32,29 @@ START_OF_FRAME = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive
 
 
 class UnreadableImageError(ValueError):
-    """An image that cannot be decoded; the message names it."""
+    """An image that cannot be decoded.
+
+    Args:
+        source: what the message names.
+        reason: str, what is wrong with it.
+    """
+
+    def __init__(self, source: object, reason: str) -> None:
+        super().__init__(f"{source}: {reason}")
+        self.reason = reason
+
+
+class TooManyPixelsError(UnreadableImageError):
+    """An image that is larger than allowed, and so was not decoded.
+
+    Args:
+        source, reason: as in `UnreadableImageError`.
+        pixels: float, how many it has; infinity if that is not known.
+    """
+
+    def __init__(self, source: object, reason: str, pixels: float = math.inf) -> None:
+        super().__init__(source, reason)
+        self.pixels = pixels
 
 
 def load_image(
@@ -41,6 +63,7 @@ def load_image(
     crop: Crop | None = None,
     *,
     max_pixels: int = MAX_PIXELS,
+    formats: Iterable[str] | None = None,
     keep: Keep | None = None,
 ) -> np.ndarray:
     """Reads an image of any format and mode that Pillow knows.
@@ -56,6 +79,8 @@ def load_image(
             box to resize to `size` instead.
         max_pixels: int, default 2**26, which is 8192 x 8192. A file of more is not decoded. For
             more than twice `PIL.Image.MAX_IMAGE_PIXELS`, Pillow's own limit, raise that too.
+        formats: Pillow's names of the formats to read; None (default) for all. Of a file from
+            strangers: for some formats Pillow runs other programs.
         keep: called with the whole image, uint8 `(height, width, 3)`, if crops of it are equal to
             those of the file. They are not of large JPEG files, which are decoded at a fraction.
 
@@ -63,27 +88,32 @@ def load_image(
         uint8 array `(height, width, 3)`.
 
     Raises:
-        UnreadableImageError: if it is not an image, truncated, or has more than `max_pixels`.
+        UnreadableImageError: if it is not an image or truncated.
+        TooManyPixelsError: one of these, if it has more than `max_pixels`.
     """
     try:
         image = _small_jpeg(source, size, max_pixels)
         if image is not None:
             is_whole, box = True, None if size is None else _box(*image.size, size, crop)
         else:
-            image, is_whole, box = _decoded(source, size, crop, max_pixels)
+            image, is_whole, box = _decoded(source, size, crop, max_pixels, formats)
         if keep is not None and is_whole:
             keep(_pixels(image))
         if size is not None and (image.size, box) != (size[::-1], (0, 0, *image.size)):
             image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box)
         return _pixels(image)
+    except TooManyPixelsError:
+        raise
     # Pillow raises all of these for files that are damaged or not images.
     except (OSError, ValueError, TypeError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or str(error)
         if isinstance(error, UnidentifiedImageError):
             reason = "not an image in a known format"
         elif isinstance(error, Image.DecompressionBombError):
             reason = f"{str(error).partition(',')[0]} (Pillow's limit); make the image smaller"
-        raise UnreadableImageError(f"{source}: {reason}") from error
+        is_large = isinstance(error, Image.DecompressionBombError)
+        kind = TooManyPixelsError if is_large else UnreadableImageError
+        raise kind(source, reason) from error
 
 
 def _small_jpeg(source: Picture, size: Size | None, max_pixels: int) -> Image.Image | None:
@@ -126,15 +156,22 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _decoded(
-    source: Picture, size: Size | None, crop: Crop | None, max_pixels: int
+    source: Picture,
+    size: Size | None,
+    crop: Crop | None,
+    max_pixels: int,
+    formats: Iterable[str] | None,
 ) -> tuple[Image.Image, bool, Box | None]:
     """An upright image, grey or RGB; whether it `_is_whole`; and the box to resize in it."""
     if isinstance(source, np.ndarray):
         is_grey = source.ndim == 3 and source.shape[2] == 1
         image = Image.fromarray(source[..., 0] if is_grey else source)
     else:
-        image = Image.open(source)
-        _check_pixels(image, max_pixels)
+        if formats is not None:
+            Image.init()  # else only some formats can be named
+            formats = [name for name in formats if name in Image.OPEN]
+        image = Image.open(source, formats=formats)
+        _check_pixels(source, image, max_pixels)
     if image.format not in JPEG:  # decodes
         ImageOps.exif_transpose(image, in_place=True)
     is_whole, box = _is_whole(image.size, size), None
@@ -150,13 +187,15 @@ def _pixels(image: Image.Image) -> np.ndarray:
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def _check_pixels(image: Image.Image, max_pixels: int) -> None:
+def _check_pixels(source: Picture, image: Image.Image, max_pixels: int) -> None:
     """Refuses an image based on its header."""
     width, height = image.size
     if width * height > max_pixels:
-        raise ValueError(
+        raise TooManyPixelsError(
+            source,
             f"{width:,} x {height:,} is {width * height:,} pixels, allowed are {max_pixels:,}; "
-            "make the image smaller, or pass max_pixels to load_image"
+            "make the image smaller, or pass max_pixels to load_image",
+            width * height,
         )
 
 

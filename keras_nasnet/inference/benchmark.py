@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from keras_nasnet.inference.formats import FORMATS
-from keras_nasnet.inference.formats.servable import Runner
 
 if TYPE_CHECKING:
     from keras_nasnet.inference.classifier import Classifier
@@ -176,7 +175,7 @@ def _measure(
     return [asdict(route) | row | {"size_mib": size_mib} for row in rows], probabilities
 
 
-def _load(job: dict[str, Any]) -> Runner:
+def _load(job: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
     """A function from images, 0 to 255, to probabilities."""
     if job["runtime"] in FORMATS:
         return FORMATS[job["runtime"]].load(Path(job["path"]))

@@ -18,12 +18,21 @@ from keras_nasnet.data.batches import Normalization, normalize
 from keras_nasnet.data.image import Picture, UnreadableImageError, load_image
 from keras_nasnet.data.imagenet import imagenet_classes
 from keras_nasnet.factory import Weights, build_model
+from keras_nasnet.layers.fused import FusedModel
 from keras_nasnet.layers.network import AVERAGE_POOL, CLASSIFIER
 from keras_nasnet.tensor import Size
 from keras_nasnet.training.job import model_file, read_config, run_of
 from keras_nasnet.weights.containers.archive import check_model
 
 Image = TypeVar("Image", bound=Picture)
+
+
+def with_map(model: keras.Model) -> keras.Model | None:
+    """A model with its last feature map as a second output; None for models of others."""
+    if not {AVERAGE_POOL, CLASSIFIER} <= {layer.name for layer in model.layers}:
+        return None
+    kind = FusedModel if isinstance(model, FusedModel) else keras.Model
+    return kind(model.input, [model.output, model.get_layer(AVERAGE_POOL).input])
 
 
 class Classifier:
@@ -181,12 +190,7 @@ class Classifier:
 
     @cached_property
     def _with_map(self) -> keras.Model | None:
-        """The model with its last feature map as a second output; None for models of others."""
-        names = {layer.name for layer in self.model.layers}
-        if not {AVERAGE_POOL, CLASSIFIER} <= names:
-            return None
-        feature_map = self.model.get_layer(AVERAGE_POOL).input
-        return keras.Model(self.model.input, [self.model.output, feature_map])
+        return with_map(self.model)
 
     def _load(self, image: Picture) -> np.ndarray | UnreadableImageError:
         try:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import keras
@@ -17,11 +18,20 @@ import numpy as np
 from keras_nasnet.atomic import check_place, replace_file, replace_folder
 from keras_nasnet.check import check_integers, check_member
 from keras_nasnet.data.batches import Normalization, normalize
-from keras_nasnet.inference.classifier import Classifier
+from keras_nasnet.inference.classifier import Classifier, with_map
 from keras_nasnet.inference.formats import FORMATS, Format
-from keras_nasnet.inference.formats.servable import Servable
+from keras_nasnet.inference.formats.servable import (
+    FEATURES,
+    MAP_CLASSES,
+    MAPS,
+    PROBABILITIES,
+    WITH_FEATURES,
+    Outputs,
+    Servable,
+)
 from keras_nasnet.layers.fusion import PRECISIONS as FUSED_PRECISIONS
 from keras_nasnet.layers.fusion import fuse as fuse_model
+from keras_nasnet.layers.network import CLASSIFIER
 from keras_nasnet.optional import import_optional
 from keras_nasnet.tensor import Size, Tensor
 
@@ -43,6 +53,7 @@ def export(
     class_names: Sequence[str] | None = None,
     normalization: Normalization | None = None,
     top_k: int = 5,
+    features: bool = False,
     overwrite: bool = False,
 ) -> Path:
     """Exports a classifier for another runtime, and checks the export in that runtime.
@@ -52,6 +63,11 @@ def export(
     and `classes`, the `top_k` best probabilities and their names, `(batch, top_k)`, and has a
     second signature, `serving_bytes`, with the same outputs: `image_bytes`, `(batch,)` of JPEG and
     PNG files, which are decoded, cropped and resized as `keras-nasnet predict` does.
+
+    With `features`, every format also returns `features`, `(batch, channels)`, the averaged last
+    feature map; and the class activation maps (Zhou et al. 2016, arXiv:1512.04150) of the `top_k`
+    best classes: `activation_maps`, float32 `(batch, map height, map width, top_k)`, and
+    `activation_classes`, int32 `(batch, top_k)`, the classes they are of.
 
     TensorFlow makes every export; with other backends, in a separate process.
 
@@ -75,6 +91,7 @@ def export(
         normalization: mean and standard deviation of each channel in the training images, as in
             the `config.json` of a run; None (default) for images from -1 to 1.
         top_k: int >= 1, default 5; at most the number of classes counts.
+        features: bool, default False. Whether to add outputs of features and activation maps.
         overwrite: bool, default False. Whether to replace an existing export at `path`.
 
     Returns:
@@ -93,6 +110,8 @@ def export(
         raise ValueError(f"image_dtype: {image_dtype!r}; allowed are float32 and uint8")
     check_integers(1, top_k=top_k)
     classifier = Classifier(model, class_names, size, normalization)
+    if features and with_map(model) is None:
+        raise ValueError("features: the model is not a network of this package, so it has none")
     representative_data = _representative(representative_data, precision, classifier.size)
     images = np.random.default_rng(0).integers(0, 256, (NUM_CHECKED, *classifier.size, 3), "uint8")
     job = {
@@ -104,8 +123,9 @@ def export(
         "class_names": classifier.class_names,
         "normalization": normalization,
         "top_k": min(top_k, len(classifier.class_names)),
+        "features": features,
     }
-    arrays = {"images": images, "expected": _predict(model, images, normalization)}
+    arrays = {"images": images, **_expected(model, images, normalization, features)}
     if representative_data is not None:
         arrays["representative_data"] = representative_data
     in_tensorflow = keras.config.backend() == "tensorflow"
@@ -153,14 +173,27 @@ def _representative(images: Any, precision: str, size: Size) -> np.ndarray | Non
     return images
 
 
-def _predict(
-    model: keras.Model, images: np.ndarray, normalization: Normalization | None
-) -> np.ndarray:
-    """The model's probabilities, from a call without the compilation that `predict` would do."""
-    probabilities = keras.ops.convert_to_numpy(model(normalize(images, normalization)))
-    if not np.allclose(probabilities.sum(-1), 1, atol=0.01):
+def _expected(
+    model: keras.Model, images: np.ndarray, normalization: Normalization | None, features: bool
+) -> Outputs:
+    """What an export has to give, from a call without the compilation that `predict` would do.
+
+    Activation maps are those of all classes.
+    """
+    run = (with_map(model) if features else None) or model
+    results = [*map(keras.ops.convert_to_numpy, _as_list(run(normalize(images, normalization))))]
+    if not np.allclose(results[0].sum(-1), 1, atol=0.01):
         raise ValueError("wanted a model whose outputs are probabilities, as from softmax")
-    return probabilities
+    outputs = {PROBABILITIES: results[0]}
+    if features:
+        kernel = keras.ops.convert_to_numpy(model.get_layer(CLASSIFIER).kernel)
+        feature_map = results[1].astype("float32")
+        outputs |= {FEATURES: feature_map.mean((1, 2)), MAPS: feature_map @ kernel}
+    return outputs
+
+
+def _as_list(outputs: Any) -> list[Any]:
+    return outputs if isinstance(outputs, list) else [outputs]
 
 
 def _write(
@@ -173,13 +206,19 @@ def _write(
     if job["fuse"]:
         of_network = job["format"] == "tf_saved_model" and precision in FUSED_PRECISIONS
         model = fuse_model(model, precision if of_network else "float32")
-    variables = [*model.trainable_variables, *model.non_trainable_variables]
-    num_trainable = len(model.trainable_variables)
+    run = (with_map(model) if job["features"] else None) or model
+    variables = [*run.trainable_variables, *run.non_trainable_variables]
+    num_trainable = len(run.trainable_variables)
 
-    def classify(image: Tensor, weights: list[Tensor]) -> Tensor:
+    def classify(image: Tensor, weights: list[Tensor]) -> dict[str, Tensor]:
         x = normalize(tf.cast(image, tf.float32), job["normalization"])
         parts = weights[:num_trainable], weights[num_trainable:]
-        return model.stateless_call(*parts, x, training=False)[0]
+        probabilities, *rest = _as_list(run.stateless_call(*parts, x, training=False)[0])
+        if not rest:
+            return {PROBABILITIES: probabilities}
+        kernel = model.get_layer(CLASSIFIER).kernel
+        index = next(i for i, variable in enumerate(variables) if variable is kernel)
+        return _with_features(tf, probabilities, rest[0], weights[index], job["top_k"])
 
     servable = Servable(
         classify,
@@ -188,26 +227,61 @@ def _write(
         job["image_dtype"],
         job["class_names"],
         job["top_k"],
+        WITH_FEATURES if job["features"] else (PROBABILITIES,),
     )
     target = FORMATS[job["format"]]
     try:
         target.write(servable, path, precision, arrays.get("representative_data"))
-        got = target.load(path)(arrays["images"])
+        runner = target.load(path)
+        got = runner.run(arrays["images"])
     except Exception as error:  # converters and runtimes raise every kind
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"the model cannot run as {job['format']}: {reason}") from error
-    if not np.isfinite(got).all():
-        raise ValueError(
-            "the export gives NaN instead of probabilities, unlike the model, as happens if "
-            f"values in the network are beyond the range of {precision}; it was removed"
-        )
-    expected = arrays["expected"]
-    difference = np.abs(got - expected).max() / np.ptp(expected)
-    if not difference <= TOLERANCES[precision]:
-        raise ValueError(
-            f"the export differs from the model by {difference:.2g} of the range of its "
-            f"probabilities, at most {TOLERANCES[precision]} is allowed; it was removed"
-        )
+    _check(got, arrays, precision)
+
+
+def _with_features(
+    tf: ModuleType, probabilities: Tensor, feature_map: Tensor, kernel: Tensor, top_k: int
+) -> dict[str, Tensor]:
+    """All outputs of an export, from a network's and its classifier's kernel."""
+    feature_map = tf.cast(feature_map, tf.float32)
+    height, width, channels = feature_map.shape[1:]
+    _, best = tf.math.top_k(probabilities, top_k)
+    columns = tf.gather(tf.transpose(kernel), best)
+    places = tf.reshape(feature_map, (-1, height * width, channels))
+    maps = tf.matmul(places, columns, transpose_b=True)
+    return {
+        PROBABILITIES: probabilities,
+        FEATURES: tf.reduce_mean(feature_map, (1, 2)),
+        MAPS: tf.reshape(maps, (-1, height, width, top_k)),
+        MAP_CLASSES: best,
+    }
+
+
+def _check(got: Outputs, expected: Outputs, precision: str) -> None:
+    """Raises `ValueError` if outputs differ from the model's."""
+    for name in (PROBABILITIES, FEATURES, MAPS):
+        if name not in expected:
+            continue
+        wanted = expected[name]
+        if name == MAPS:
+            classes = got[MAP_CLASSES][:, None, None].astype(int)
+            wanted = np.take_along_axis(wanted, classes, -1)
+        if not np.isfinite(got[name]).all():
+            raise ValueError(
+                f"the export gives NaN instead of {_named(name)}, unlike the model, as happens if "
+                f"values in the network are beyond the range of {precision}; it was removed"
+            )
+        difference = np.abs(got[name] - wanted).max() / np.ptp(wanted)
+        if not difference <= TOLERANCES[precision]:
+            raise ValueError(
+                f"the export differs from the model by {difference:.2g} of the range of its "
+                f"{_named(name)}, at most {TOLERANCES[precision]} is allowed; it was removed"
+            )
+
+
+def _named(output: str) -> str:
+    return output.replace("_", " ")
 
 
 def _write_in_tensorflow(

@@ -19,10 +19,11 @@ from keras_nasnet.tensor import Tensor
 from keras_nasnet.terminal import LINE_S
 from keras_nasnet.training.checkpoint import save_checkpoint
 from keras_nasnet.training.job import MODEL
+from keras_nasnet.training.log import LOG as LOG
 from keras_nasnet.training.log import Log, draw_curves
 
 CHECKPOINT = "checkpoint.npz"
-LOG, CURVES, TENSORBOARD = "log.csv", "curves.png", "tensorboard"
+CURVES, TENSORBOARD = "curves.png", "tensorboard"
 TIMED_STEPS = range(5, 15)  # after the first ones, which compile
 LINES = 2  # Keras's `verbose` for lines in place of a bar
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_nasnet.atomic import replace_file, told_of
 
+LOG = "log.csv"
 ENCODING: Any = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 

@@ -75,7 +75,9 @@ def test_small_jpegs_are_read_as_pillow_does(tmp_path, monkeypatch, options, is_
         wanted = np.asarray(ImageOps.exif_transpose(file).convert("RGB"))
     opened = []
     pillow = Image.open
-    monkeypatch.setattr(Image, "open", lambda *args: opened.append(args) or pillow(*args))
+    monkeypatch.setattr(
+        Image, "open", lambda *args, **options: opened.append(args) or pillow(*args)
+    )
     for source in (path, str(path), io.BytesIO(data)):
         np.testing.assert_array_equal(load_image(source), wanted)
     assert len(opened) == (0 if is_small else 3)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -18,7 +19,8 @@ from keras_nasnet import cli
 from keras_nasnet.data.batches import normalize
 from keras_nasnet.inference import benchmark, exporter
 from keras_nasnet.inference.benchmark import KERAS, Route
-from keras_nasnet.inference.formats import FORMATS
+from keras_nasnet.inference.classifier import Classifier
+from keras_nasnet.inference.formats import FORMATS, format_of
 
 NAMES = [f"class {i}" for i in range(10)]
 IMAGES = np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3), "uint8")
@@ -31,6 +33,13 @@ def classifier(**options):
 
 def probabilities(model, normalization=None):
     return keras.ops.convert_to_numpy(model(normalize(IMAGES, normalization)))
+
+
+class Constant:
+    """A runner that gives the same probabilities for all images."""
+
+    def __init__(self, probabilities):
+        self.run = lambda images: {"probabilities": probabilities}
 
 
 def need(*names):
@@ -55,6 +64,53 @@ def test_the_runtime_gives_what_the_model_gives(tmp_path, name, precision):
     allowed = {"float32": 1e-5, "float16": 5e-3, "bfloat16": 3e-2, "int8": 0.1}[precision]
     for batch in (3, 1):  # the batch is of any size
         assert relative_difference(run(IMAGES[:batch]), wanted[:batch]) < allowed
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_features_and_activation_maps(tmp_path, name):
+    """As `Classifier` gives them, of the best classes; and the runner says what it runs."""
+    need(name)
+    model = classifier()
+    path = tmp_path / "exported"
+    keras_nasnet.export(model, path, name, features=True, top_k=3, class_names=NAMES)
+    run = FORMATS[name].load(path)
+    assert format_of(path) == name
+    assert (tuple(run.size), run.class_names, run.precision) == ((32, 32), NAMES, "float32")
+    assert run.has_features
+    got, whole = run.run(IMAGES), Classifier(model)
+    wanted = np.stack([row for _, row in whole.features(IMAGES)])
+    assert relative_difference(got["features"], wanted) < 1e-5
+    maps = np.stack([row for _, row in whole.activation_maps(IMAGES)])
+    best = np.argsort(-got["probabilities"])[:, :3]
+    np.testing.assert_array_equal(got["activation_classes"], best)
+    wanted = np.take_along_axis(maps, best[:, None, None], -1)
+    assert got["activation_maps"].shape == (3, *wanted.shape[1:])
+    assert relative_difference(got["activation_maps"], wanted) < 1e-5
+
+
+@pytest.mark.parametrize("output", ["features", "activation maps"])
+def test_wrong_features_are_removed(monkeypatch, tmp_path, output):
+    need(name := "tf_saved_model")
+    load = FORMATS[name].load
+
+    def wrong(path):
+        run = load(path)
+        change = {output.replace(" ", "_"): np.zeros}
+        return replace(run, run=lambda x: run.run(x) | {k: f(1) for k, f in change.items()})
+
+    monkeypatch.setattr(FORMATS[name], "load", wrong)
+    with pytest.raises(ValueError, match=f"differs from the model by .* of its {output}"):
+        keras_nasnet.export(classifier(), tmp_path / "exported", name, features=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_without_feature_maps_is_told(tmp_path):
+    need()
+    model = keras.Sequential(
+        [keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")]
+    )
+    with pytest.raises(ValueError, match="features: the model is not a network of this package"):
+        keras_nasnet.export(model, tmp_path / "exported", features=True, fuse=False)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -170,13 +226,13 @@ def test_what_differs_from_the_model_is_removed(monkeypatch, tmp_path, name):
     """Nothing stays at the target, and what was there before stays."""
     need(name)
     path, model = tmp_path / "exported", classifier()
-    monkeypatch.setattr(FORMATS[name], "load", lambda path: lambda images: np.eye(10)[:2])
+    monkeypatch.setattr(FORMATS[name], "load", lambda path: Constant(np.eye(10)[:2]))
     with pytest.raises(ValueError, match="differs from the model by"):
         keras_nasnet.export(model, path, name)
     assert not list(tmp_path.iterdir())
     monkeypatch.undo()
     keras_nasnet.export(model, path, name)
-    monkeypatch.setattr(FORMATS[name], "load", lambda path: lambda images: np.full((2, 10), np.nan))
+    monkeypatch.setattr(FORMATS[name], "load", lambda path: Constant(np.full((2, 10), np.nan)))
     with pytest.raises(ValueError, match="gives NaN .* beyond the range of float32"):
         keras_nasnet.export(model, path, name, overwrite=True)
     assert [path] == list(tmp_path.iterdir())

@@ -34,7 +34,7 @@ class Format(Protocol):
         """Writes a file or folder; `int8` is calibrated on `images`, 0 to 255."""
 
     def load(self, path: Path) -> Runner:
-        """A function from images `(batch, height, width, 3)`, 0 to 255, to probabilities."""
+        """An export as a `Runner`."""
 
 
 FORMATS: dict[str, Format] = {
@@ -43,3 +43,16 @@ FORMATS: dict[str, Format] = {
     "openvino": openvino,
     "litert": litert,
 }
+
+
+def format_of(path: Path) -> str | None:
+    """The name of the format of an export, by its content; None for anything else."""
+    if path.is_dir():
+        return next((n for n, m in FORMATS.items() if m.FILE and (path / m.FILE).is_file()), None)
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start[4:] == b"TFL3":  # the identifier of FlatBuffers
+        return "litert"
+    return "onnx" if start[:1] == b"\x08" else None  # the first field, `ir_version`, an integer

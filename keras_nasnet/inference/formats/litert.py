@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_nasnet.inference.formats.servable import PROBABILITIES, Runner, Servable, write_graph
+from keras_nasnet.inference.formats.servable import Outputs, Runner, Servable, write_graph
 from keras_nasnet.optional import import_optional
 
 EXTRA, RUNTIME = "litert", "ai_edge_litert"
@@ -37,16 +37,20 @@ def write(servable: Servable, path: Path, precision: str, images: np.ndarray | N
 
 
 def load(path: Path) -> Runner:
-    """A function from images `(batch, height, width, 3)`, 0 to 255, to probabilities."""
+    """An export as a `Runner`."""
     litert = import_optional("ai_edge_litert.interpreter", EXTRA)
     interpreter = litert.Interpreter(str(path), num_threads=os.cpu_count())
     runner = interpreter.get_signature_runner("serving_default")
     image = runner.get_input_details()["image"]
     shape = tuple(image["shape_signature"][1:].tolist())
+    dtypes = {np.dtype(tensor["dtype"]).name for tensor in interpreter.get_tensor_details()}
+    precision = next((name for name in ("int8", "float16") if name in dtypes), "float32")
+    with zipfile.ZipFile(path) as file:
+        class_names = file.read("labels.txt").decode().split("\n")[:-1]
 
-    def run(images: np.ndarray) -> np.ndarray:
+    def run(images: np.ndarray) -> Outputs:
         if images.shape[1:] != shape:  # the runtime would resize its input
             raise ValueError(f"image: wanted the shape {(None, *shape)}, got {images.shape}")
-        return runner(image=images.astype(image["dtype"]))[PROBABILITIES]
+        return runner(image=images.astype(image["dtype"]))
 
-    return run
+    return Runner(run, shape[:2], class_names, precision, tuple(runner.get_output_details()))

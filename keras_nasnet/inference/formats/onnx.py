@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_nasnet.inference.formats.servable import PROBABILITIES, Runner, Servable, make_graph
+from keras_nasnet.inference.formats.servable import Outputs, Runner, Servable, make_graph
 from keras_nasnet.optional import import_optional
 
 EXTRA, RUNTIME = "onnx", "onnxruntime"
@@ -24,8 +24,8 @@ def write(servable: Servable, path: Path, precision: str, images: np.ndarray | N
         make_graph(servable),
         opset=OPSET,
         input_names=["image:0"],
-        output_names=[f"{PROBABILITIES}:0"],
-        tensors_to_rename={"image:0": "image", f"{PROBABILITIES}:0": PROBABILITIES},
+        output_names=[f"{name}:0" for name in servable.outputs],
+        tensors_to_rename={f"{name}:0": name for name in ("image", *servable.outputs)},
     )
     model = _optimize(graph.make_model("keras_nasnet").SerializeToString())
     used = {node.domain for node in model.graph.node}
@@ -57,8 +57,16 @@ def _optimize(model: bytes) -> Any:
 
 
 def load(path: Path) -> Runner:
-    """A function from images `(batch, height, width, 3)`, 0 to 255, to probabilities."""
+    """An export as a `Runner`."""
     runtime = import_optional(RUNTIME, EXTRA)
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    dtype = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}[session.get_inputs()[0].type]
-    return lambda images: session.run([PROBABILITIES], {"image": images.astype(dtype)})[0]
+    (image,) = session.get_inputs()
+    dtype = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}[image.type]
+    names = tuple(output.name for output in session.get_outputs())
+    class_names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])
+
+    def run(images: np.ndarray) -> Outputs:
+        arrays = session.run(names, {"image": images.astype(dtype)})
+        return dict(zip(names, arrays, strict=True))
+
+    return Runner(run, tuple(image.shape[1:3]), class_names, "float32", names)

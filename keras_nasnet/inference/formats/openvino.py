@@ -6,7 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_nasnet.inference.formats.servable import PROBABILITIES, Runner, Servable, write_graph
+from keras_nasnet.inference.formats.servable import (
+    WITH_FEATURES,
+    Outputs,
+    Runner,
+    Servable,
+    write_graph,
+)
 from keras_nasnet.optional import import_optional
 
 EXTRA, RUNTIME = "openvino", "openvino"
@@ -37,12 +43,22 @@ def write(servable: Servable, path: Path, precision: str, images: np.ndarray | N
 
 
 def load(path: Path) -> Runner:
-    """A function from images `(batch, height, width, 3)`, 0 to 255, to probabilities."""
+    """An export as a `Runner`."""
     openvino = import_optional(RUNTIME, EXTRA)
     core = openvino.Core()
     model = core.read_model(path / FILE)
     precision = model.get_rt_info(["keras_nasnet", "precision"]).astype(str)
     settings = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
     compiled = core.compile_model(model, "CPU", settings)
-    dtype = compiled.input("image").element_type.to_dtype()
-    return lambda images: compiled(images.astype(dtype))[PROBABILITIES]
+    image = compiled.input("image")
+    dtype = image.element_type.to_dtype()
+    size = tuple(image.partial_shape[axis].get_length() for axis in (1, 2))
+    class_names = json.loads(model.get_rt_info(["keras_nasnet", "class_names"]).astype(str))
+    known = {name for output in compiled.outputs for name in output.names}
+    names = tuple(name for name in WITH_FEATURES if name in known)
+
+    def run(images: np.ndarray) -> Outputs:
+        arrays = compiled(images.astype(dtype))
+        return {name: arrays[name] for name in names}
+
+    return Runner(run, size, class_names, precision, names)

@@ -2,11 +2,14 @@
 
 import tempfile
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from keras_nasnet.inference.formats.servable import (
-    PROBABILITIES,
+    WITH_FEATURES,
+    Outputs,
     Runner,
     Servable,
     write_both_signatures,
@@ -16,18 +19,19 @@ from keras_nasnet.optional import import_optional
 EXTRA, RUNTIME = "tensorflow", "tensorflow"
 PRECISIONS = ("float32", "float16", "bfloat16")
 FILE = "saved_model.pb"  # in the folder
+CLASS_NAMES = "class_names.txt"
 
 
 def write(servable: Servable, path: Path, precision: str, images: np.ndarray | None = None) -> None:
-    """Writes the folder; its asset `class_names.txt` has one class per line."""
+    """Writes the folder; its asset `class_names.txt`, UTF-8, has one class per line."""
     with tempfile.TemporaryDirectory() as folder:
-        class_names = Path(folder) / "class_names.txt"
-        class_names.write_text("\n".join(servable.class_names) + "\n")
+        class_names = Path(folder) / CLASS_NAMES
+        class_names.write_bytes(("\n".join(servable.class_names) + "\n").encode())
         write_both_signatures(servable, path, class_names)
 
 
 def load(path: Path) -> Runner:
-    """A function from images `(batch, height, width, 3)`, 0 to 255, to probabilities.
+    """An export as a `Runner`.
 
     Uses a session, because `tf.saved_model.load` copies the network several times.
     """
@@ -36,6 +40,20 @@ def load(path: Path) -> Runner:
     session = v1.Session(graph=tf.Graph())
     loaded = v1.saved_model.load(session, [tf.saved_model.SERVING], str(path))
     signature = loaded.signature_def["serving_default"]
-    image, probabilities = signature.inputs["image"], signature.outputs[PROBABILITIES]
+    image = signature.inputs["image"]
     dtype = tf.as_dtype(image.dtype).as_numpy_dtype
-    return lambda images: session.run(probabilities.name, {image.name: images.astype(dtype)})
+    tensors = {name: x.name for name, x in signature.outputs.items() if name in WITH_FEATURES}
+
+    def run(images: np.ndarray) -> Outputs:
+        return session.run(tensors, {image.name: images.astype(dtype)})
+
+    size = image.tensor_shape.dim[1].size, image.tensor_shape.dim[2].size
+    class_names = (path / "assets" / CLASS_NAMES).read_bytes().decode().split("\n")[:-1]
+    return Runner(run, size, class_names, _precision(tf, loaded.graph_def), tuple(tensors))
+
+
+def _precision(tf: ModuleType, graph: Any) -> str:
+    """The precision that the convolutions compute in."""
+    nodes = (node for function in graph.library.function for node in function.node_def)
+    types = {tf.as_dtype(node.attr["T"].type).name for node in nodes if node.op == "Conv2D"}
+    return next((name for name in ("bfloat16", "float16") if name in types), "float32")

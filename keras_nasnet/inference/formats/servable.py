@@ -13,10 +13,39 @@ from keras_nasnet.inference.formats.decode import decode_images
 from keras_nasnet.optional import import_optional
 from keras_nasnet.tensor import VARIABLE_BYTES, Tensor
 
-Runner: TypeAlias = Callable[[np.ndarray], np.ndarray]  # from images to probabilities
+Outputs: TypeAlias = dict[str, np.ndarray]  # by name
 
 PROBABILITIES = "probabilities"
+FEATURES, MAPS, MAP_CLASSES = "features", "activation_maps", "activation_classes"
+WITH_FEATURES = (PROBABILITIES, FEATURES, MAPS, MAP_CLASSES)
 PREDICT = "tensorflow/serving/predict"  # TensorFlow Serving's method name for such a signature
+
+
+@dataclass(frozen=True)
+class Runner:
+    """An export in its own runtime. A call gives the probabilities of images.
+
+    Args:
+        run: from images `(batch, height, width, 3)`, 0 to 255, to arrays by name.
+        size: `(height, width)` of the images.
+        class_names: list of str.
+        precision: as in `export`.
+        outputs: names of the arrays that `run` gives.
+    """
+
+    run: Callable[[np.ndarray], Outputs]
+    size: tuple[int, int]
+    class_names: list[str]
+    precision: str
+    outputs: tuple[str, ...]
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return self.run(images)[PROBABILITIES]
+
+    @property
+    def has_features(self) -> bool:
+        """Whether `run` also gives what `export(features=True)` adds."""
+        return {*WITH_FEATURES} <= {*self.outputs}
 
 
 @dataclass(frozen=True)
@@ -25,36 +54,44 @@ class Servable:
 
     Args:
         classify: from an image tensor `(batch, height, width, 3)`, 0 to 255, and a list of the
-            weights as tensors to probabilities `(batch, classes)`; called while a graph is built.
+            weights as tensors to a dict of tensors, named as in `outputs`; called while a graph
+            is built.
         weights: list of arrays.
         size: `(height, width)`.
         image_dtype: `"float32"` or `"uint8"`.
         class_names: list of str.
         top_k: int, number of classes returned per image.
+        outputs: names, the first of which is `"probabilities"`, `(batch, classes)`.
     """
 
-    classify: Callable[[Tensor, list[Tensor]], Tensor]
+    classify: Callable[[Tensor, list[Tensor]], dict[str, Tensor]]
     weights: list[np.ndarray]
     size: tuple[int, int]
     image_dtype: str
     class_names: list[str]
     top_k: int
+    outputs: tuple[str, ...] = (PROBABILITIES,)
 
 
 def make_graph(servable: Servable) -> Any:
-    """A `tf.Graph` from the placeholder `image` to `probabilities`, with constant weights."""
+    """A `tf.Graph` from the placeholder `image` to the outputs, with constant weights."""
     tf = import_optional("tensorflow", "tensorflow")
     with tf.Graph().as_default() as graph:
         weights = [tf.constant(array) for array in servable.weights]
-        tf.identity(servable.classify(_image(tf, servable), weights), PROBABILITIES)
+        outputs = servable.classify(_image(tf, servable), weights)
+        for name in servable.outputs:
+            tf.identity(outputs[name], name)
     return graph
 
 
 def write_graph(servable: Servable, path: Path) -> None:
     """Writes `make_graph` as a SavedModel with one signature, for converters."""
     graph = make_graph(servable)
-    tensors = [{name: graph.get_tensor_by_name(f"{name}:0")} for name in ("image", PROBABILITIES)]
-    _write(path, graph, {"serving_default": tensors})
+    sides = [
+        {name: graph.get_tensor_by_name(f"{name}:0") for name in names}
+        for names in (["image"], servable.outputs)
+    ]
+    _write(path, graph, {"serving_default": sides})
 
 
 def write_both_signatures(servable: Servable, path: Path, class_names: Path) -> None:
@@ -79,10 +116,10 @@ def write_both_signatures(servable: Servable, path: Path, class_names: Path) -> 
             variables[index] if index in variables else tf.constant(array)
             for index, array in enumerate(servable.weights)
         ]
-        probabilities = servable.classify(image, weights)
-        scores, indices = tf.math.top_k(probabilities, servable.top_k)
+        found = servable.classify(image, weights)
+        scores, indices = tf.math.top_k(found[PROBABILITIES], servable.top_k)
         classes = tf.gather(tf.constant(servable.class_names), indices)
-        return {PROBABILITIES: probabilities, "classes": classes, "scores": scores}
+        return found | {"classes": classes, "scores": scores}
 
     with tf.Graph().as_default() as graph:
         variables = {

@@ -1,0 +1,1 @@
+"""A server of one classifier over HTTP, with a page for people."""
