@@ -119,7 +119,7 @@ def run(options: argparse.Namespace) -> int:
     limits = Limits(
         max_bytes=options.max_mib * MIB,
         max_images=options.max_images,
-        max_pixels=options.max_megapixels * MIB,
+        max_pixels=options.max_megapixels * 1_000_000,
         timeout_s=options.timeout,
         queue=options.queue,
         max_batch=options.max_batch,
@@ -131,8 +131,7 @@ def run(options: argparse.Namespace) -> int:
         tempfile.TemporaryDirectory() as at,
     ):
         model = _model(options, Path(at))
-        for number in {1, limits.max_batch}:  # what is compiled or allocated is so now
-            model.outputs(model.empty(number))
+        model.warm_up(limits.max_batch)
         host, port = held.getsockname()[:2]
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         app = make_app(model, limits, options.token, options.cors)
@@ -152,8 +151,7 @@ def _line(model: "ServedModel", address: str) -> str:
 def _model(options: argparse.Namespace, folder: Path) -> "ServedModel":
     """The model as it is served; exports that are made for it are in the folder."""
     from keras_nasnet.inference.formats import format_of
-    from keras_nasnet.serving import fastest
-    from keras_nasnet.serving.model import card_of, open_export, open_fused, unicode
+    from keras_nasnet.serving.model import card_of, open_export, unicode
 
     path = Path(options.model)
     name = unicode(path.resolve().name if path.exists() else options.model)
@@ -167,6 +165,14 @@ def _model(options: argparse.Namespace, folder: Path) -> "ServedModel":
         model_file(options.model)
     except ValueError as error:
         raise ValueError(f"{error}; or name what keras-nasnet export wrote, an export") from None
+    return replace(_made(options, folder, name), card=card_of(options.model, options.weights))
+
+
+def _made(options: argparse.Namespace, folder: Path, name: str) -> "ServedModel":
+    """A model of Keras in the runtime that is chosen or the fastest."""
+    from keras_nasnet.serving import fastest
+    from keras_nasnet.serving.model import open_export, open_fused
+
     precision, runtime = options.precision or "float32", options.runtime
     check_member("--precision", precision, fastest.PRECISIONS)
     available = fastest.runtimes(precision)
@@ -181,10 +187,7 @@ def _model(options: argparse.Namespace, folder: Path) -> "ServedModel":
         print("measuring the runtimes of this machine; --runtime skips this", file=sys.stderr)
         runtime, figures = fastest.fastest(arguments, precision, options.max_batch)
         print(f"--runtime {runtime}: {figures}", file=sys.stderr)
-    card = card_of(options.model, options.weights)
     if runtime == "fused":
-        served = open_fused(load_classifier(options), name, precision)
-    else:
-        fastest.export(arguments, folder / "model", runtime, precision)
-        served = open_export(folder / "model", name)
-    return replace(served, card=card)
+        return open_fused(load_classifier(options), name, precision)
+    fastest.export(arguments, folder / "model", runtime, precision)
+    return open_export(folder / "model", name)

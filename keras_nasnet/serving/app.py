@@ -1,11 +1,11 @@
 """The requests that a server answers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib import resources
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from fastapi import FastAPI, Query, Request, Response
@@ -19,7 +19,7 @@ from keras_nasnet import __version__
 from keras_nasnet.inference.formats.servable import FEATURES, Outputs
 from keras_nasnet.serving import answer, schema
 from keras_nasnet.serving.batcher import Batcher
-from keras_nasnet.serving.body import Reader
+from keras_nasnet.serving.body import File, Reader
 from keras_nasnet.serving.gate import Gate, refuse
 from keras_nasnet.serving.limits import Limits
 from keras_nasnet.serving.metrics import CONTENT_TYPE, Metrics
@@ -31,6 +31,8 @@ TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 # A page may load nothing from elsewhere, nor be shown within another.
 POLICY = "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'; base-uri 'none'"
 MAX_TOP = 1_000
+
+Describe: TypeAlias = Callable[[Outputs], dict[str, Any]]  # what an answer says of an image
 
 
 def make_app(
@@ -131,32 +133,35 @@ class Service:
     async def read_metrics(self) -> Response:
         return Response(self.metrics.text(), media_type=CONTENT_TYPE)
 
-    async def _answer(self, request: Request, describe: Any) -> Response:
-        """An answer with an item for each image: what `describe` says of its row, or an error."""
+    async def _answer(self, request: Request, describe: Describe) -> Response:
+        """An answer with an item for each image; an error if none can be read."""
         files = await self.reader.files(request)
         try:
             async with asyncio.timeout_at(request.scope["deadline"]):
-                images = await self.reader.pixels(files)
-                good = [image for image in images if isinstance(image, np.ndarray)]
-                rows: list[Outputs] = await self.batcher.outputs(good) if good else []
+                rows = await self._rows(files)
         except TimeoutError:
             raise RefusedError(
                 "timeout", f"no answer within {self.limits.timeout_s:g} s; try again later"
             ) from None
-        remaining, items = iter(rows), []
-        for file, image in zip(files, images, strict=True):
-            if isinstance(image, RefusedError):
-                items.append({"name": file.name, "error": image.to_dict()})
-            else:
-                items.append({"name": file.name, **describe(next(remaining))})
-        refusals = [image for image in images if isinstance(image, RefusedError)]
-        if not good:
-            for refusal in refusals[1:]:
-                self.metrics.errors.labels(refusal.kind).inc()
-            return refuse(refusals[0], self.metrics, images=items)
-        for refusal in refusals:
-            self.metrics.errors.labels(refusal.kind).inc()
-        return JSONResponse({"images": items})
+        items = [
+            {"name": file.name}
+            | ({"error": row.to_dict()} if isinstance(row, RefusedError) else describe(row))
+            for file, row in zip(files, rows, strict=True)
+        ]
+        errors = [row for row in rows if isinstance(row, RefusedError)]
+        for error in errors:
+            self.metrics.errors.labels(error.kind).inc()
+        if len(errors) < len(rows):
+            return JSONResponse({"images": items})
+        first = errors[0]
+        return JSONResponse({"error": first.to_dict(), "images": items}, first.status)
+
+    async def _rows(self, files: list[File]) -> list[Outputs | RefusedError]:
+        """What the model gives for each file, or why it cannot be read."""
+        images = await self.reader.pixels(files)
+        good = [image for image in images if isinstance(image, np.ndarray)]
+        rows = iter(await self.batcher.outputs(good) if good else ())
+        return [each if isinstance(each, RefusedError) else next(rows) for each in images]
 
 
 def _page(name: str) -> Any:

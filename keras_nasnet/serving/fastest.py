@@ -6,6 +6,8 @@ and the model in it.
 
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
 from collections import defaultdict
@@ -73,16 +75,23 @@ def export(model: Sequence[str], path: Path, runtime: str, precision: str) -> No
 
 def _run(*arguments: str, check: bool = True) -> str:
     """What a command of this package prints; its progress is shown."""
-    result = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-m", "keras_nasnet", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE if check else None,
         text=True,
+        process_group=0,
     )
-    if check and result.returncode:
-        reason = result.stderr.strip().rpartition("\n")[2].removeprefix("keras-nasnet: ")
-        raise ValueError(reason or f"{arguments[0]}: exit status {result.returncode}")
-    return result.stdout
+    try:
+        output, errors = process.communicate()
+    except BaseException:  # Ctrl-C and SIGTERM: the processes that it started end too
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    if check and process.returncode:
+        reason = errors.strip().rpartition("\n")[2].removeprefix("keras-nasnet: ")
+        raise ValueError(reason or f"{arguments[0]}: exit status {process.returncode}")
+    return output
 
 
 def _rows(output: str) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 from contextlib import suppress
-from typing import Any
 
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
@@ -101,8 +100,7 @@ class Gate:
         )
 
 
-def refuse(refusal: RefusedError, metrics: Metrics, **more: Any) -> JSONResponse:
+def refuse(refusal: RefusedError, metrics: Metrics) -> JSONResponse:
     """The answer that is an error, which is counted."""
     metrics.errors.labels(refusal.kind).inc()
-    content = {"error": refusal.to_dict()} | more
-    return JSONResponse(content, refusal.status, refusal.headers)
+    return JSONResponse({"error": refusal.to_dict()}, refusal.status, refusal.headers)

@@ -66,6 +66,11 @@ class ServedModel:
     def outputs(self, images: np.ndarray) -> Outputs:
         return self.runner.run(images)
 
+    def warm_up(self, max_batch: int) -> None:
+        """Runs it once for each size that a backend may compile for."""
+        for number in (*(1 << i for i in range(max_batch.bit_length())), max_batch):
+            self.outputs(self.empty(number))
+
     def empty(self, number: int) -> np.ndarray:
         """So many black images."""
         return np.zeros((number, *self.runner.size, 3), "uint8")

@@ -1,13 +1,18 @@
 """`keras-nasnet serve` as a process, from the model that a user names to its end."""
 
 import json
+import os
 import re
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
+import venv
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -15,7 +20,8 @@ import pytest
 from support.command import run
 from support.networks import one_block, randomize
 from support.pictures import photo
-from support.servers import command
+from support.processes import all_gone
+from support.servers import command, started
 
 import keras_nasnet
 from keras_nasnet.inference import benchmark
@@ -29,6 +35,8 @@ pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
 NAMES = ["cat", "фрог 🐸", "鳥 / قطة"]
 PHOTO = photo((90, 64))
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = ROOT / "examples" / "serving" / "Dockerfile"
 
 
 @pytest.fixture(scope="module")
@@ -158,9 +166,33 @@ def test_the_fastest_runtime_is_that_of_single_images_and_batches(monkeypatch):
         fastest.fastest(["run"], "float32", 16)
 
 
+class AlarmError(Exception):
+    pass
+
+
+def test_what_measures_and_exports_ends_with_the_server(monkeypatch, tmp_path):
+    """Also the processes that it started."""
+
+    def ring(number, frame):
+        raise AlarmError
+
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\nsleep 60 & echo $! > {tmp_path}/pid\nwait\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(fastest.sys, "executable", str(program))
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, 1)
+    try:
+        with pytest.raises(AlarmError):
+            fastest._run("benchmark")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert all_gone([int((tmp_path / "pid").read_text())])
+
+
 @pytest.mark.slow
-def test_a_model_of_keras_is_measured_and_exported(model, tmp_path):
-    """The whole way, between two runtimes."""
+def test_a_model_of_keras_is_exported_to_a_runtime(model, tmp_path):
+    """By the command that does so, with its features."""
     model.save(tmp_path / "model.keras")
     with command(tmp_path / "model.keras", "--runtime", "onnx") as (_, url):
         about = requests.get(f"{url}/model").json()
@@ -211,3 +243,35 @@ def test_mistakes_are_told_before_anything_starts(capsys, exported, tmp_path, ar
     assert (status, out) == (2, "")
     assert re.search(f"^keras-nasnet: .*{message}", err)
     assert err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_dockerfile_installs_and_serves(exported, tmp_path):
+    """Its RUN lines in a new environment, then its CMD, on this machine alone."""
+    text = DOCKERFILE.read_text()
+    (tmp_path / "source").mkdir()
+    for line in (DOCKERFILE.parent / "Dockerfile.dockerignore").read_text().split():
+        name = line.removeprefix("!")
+        if name == "model.onnx":
+            shutil.copy(exported, tmp_path / "source" / name)
+        elif (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tmp_path / "source" / name)
+        elif name != "*":
+            shutil.copy(ROOT / name, tmp_path / "source")
+    venv.create(tmp_path / "environment", with_pip=True)
+    path = f"{tmp_path}/environment/bin:{os.environ['PATH']}"
+    environment = {key: os.environ[key] for key in os.environ if not key.startswith("PYTHON")}
+    environment |= {"PATH": path}
+    runs = re.findall("^RUN (.+)$", text, re.MULTILINE)
+    assert len(runs) == 2
+    for line in runs:
+        subprocess.run(line, shell=True, check=True, cwd=tmp_path, env=environment)
+    assert {each.name for each in tmp_path.iterdir()} == {"environment", "model.onnx"}
+    words = json.loads(re.search("^CMD (.+)$", text, re.MULTILINE)[1])
+    words[0] = f"{tmp_path}/environment/bin/{words[0]}"
+    words += ["--host", "127.0.0.1", "--port", "0"]
+    with started(words, cwd=tmp_path, env=environment) as (_, url):
+        answer = requests.post(f"{url}/predict", PHOTO, headers={"Content-Type": "image/jpeg"})
+        assert {each["class"] for each in answer.json()["images"][0]["predictions"]} == {*NAMES}
+        assert "What is in the picture?" in requests.get(url).text
+        assert requests.get(f"{url}/docs").ok

@@ -67,9 +67,14 @@ def command(*arguments, code=None):
         ["-m", "keras_nasnet", "serve", *arguments, "--port", "0"] if code is None else ["-c", code]
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([TESTS, *sys.path])}
-    process = subprocess.Popen(
-        [sys.executable, *words], stdout=subprocess.PIPE, text=True, env=environment
-    )
+    with started([sys.executable, *words], env=environment) as process_and_url:
+        yield process_and_url
+
+
+@contextlib.contextmanager
+def started(words, **options):
+    """A server as a process; yields it and its URL once it serves."""
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, **options)
     try:
         line = process.stdout.readline()
         assert " at http://" in line, line
