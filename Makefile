@@ -4,7 +4,7 @@ PYTHON ?= python3
 TESTS ?= $(if $(filter tensorflow,$(BACKEND)),,-m every_backend)
 EXTRAS := $(BACKEND),data,plot,search,hub
 ifeq ($(BACKEND),tensorflow)
-EXTRAS := $(EXTRAS),cluster,onnx,openvino,litert,serve,detection,dev
+EXTRAS := $(EXTRAS),cluster,onnx,openvino,litert,serve,detection,docs,dev
 else
 EXTRAS := $(EXTRAS),test
 endif
@@ -21,11 +21,12 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 # Without bytecode the import of TensorFlow takes twice as long, in each of the tests' processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help environments demo test thorough lint package lock clean
+.PHONY: help environments demo test docs thorough lint package lock clean
 
 help:
 	@echo "make demo     searches for a cell on handwritten digits, trains it larger, uses it"
 	@echo "make test     runs the tests; BACKEND=jax or BACKEND=torch for those backends"
+	@echo "make docs     builds the documentation in build/docs; runs tutorials that have changed"
 	@echo "make thorough kills runs, searches and downloads, damages weight files: an hour"
 	@echo "make lint     format, lint, types, floors"
 	@echo "make package  builds sdist and wheel and imports the wheel in an empty environment"
@@ -47,6 +48,9 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/pytest --numprocesses auto --dist worksteal $(TESTS)
+
+docs: $(VENV)/installed
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
 
 thorough: $(VENV)/installed
 	$(BIN)/python benchmarks/weight_files.py --mutations 1000 --kills 100
@@ -76,4 +80,4 @@ lock: environments
 	mv build/constraints.txt constraints.txt
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv build dist docs/learn *.egg-info

@@ -1,6 +1,6 @@
-"""Writes the tables of models and weight formats in README.md from their lists.
+"""Writes the tables of models, in README.md, and of weight formats, in the guide on weights.
 
-Run it from the repository root after one of them has changed:
+Run it after one of their lists has changed:
 
     python weights/write_tables.py
 """
@@ -11,7 +11,8 @@ from keras_nasnet.cells.catalog import MODELS, PUBLICATIONS
 from keras_nasnet.cells.summary import short_count, summarize
 from keras_nasnet.weights import formats
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+PAGES = (ROOT / "README.md", ROOT / "docs" / "guides" / "weights.md")
 
 
 def models() -> str:
@@ -39,15 +40,17 @@ def weight_formats() -> str:
 
 
 def with_tables(text: str) -> str:
-    """The text with each table placed between its two marks."""
-    for mark, table in (("models", models()), ("formats", weight_formats())):
+    """The text with each table that it has marks for placed between them."""
+    for mark, table in (("models", models), ("formats", weight_formats)):
         begin, end = f"<!-- {mark} -->\n", f"<!-- end of {mark} -->\n"
-        before, rest = text.split(begin)
-        _, after = rest.split(end)
-        text = before + begin + table + end + after
+        if begin in text:
+            before, rest = text.split(begin)
+            _, after = rest.split(end)
+            text = before + begin + table() + end + after
     return text
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text()))
+    for page in PAGES:
+        page.write_text(with_tables(page.read_text()))
     print(models(), weight_formats(), sep="\n")

@@ -29,7 +29,7 @@ class Edge:
     """One operation on one state.
 
     Args:
-        op: str, a key of `keras_nasnet.cells.operation.OPERATIONS`, such as `"separable_5x5"` or
+        op: str, a key of `keras_nasnet.cells.OPERATIONS`, such as `"separable_5x5"` or
             `"identity"`.
         source: int. 0 is the current state, 1 the previous state, `2 + i` the result of block `i`.
     """

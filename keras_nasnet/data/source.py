@@ -145,7 +145,7 @@ def open_data(name: str, seed: int = 0) -> tuple[Source, Source]:
         seed: int, for the split if the data set has none: a fifth of each class is held out.
 
     Returns:
-        Two `Source`s.
+        A pair of `Source`.
 
     Raises:
         ValueError: if there is no such data set, it has no images, or fewer than two classes, its

@@ -33,7 +33,7 @@ class Operation(Unit):
     """An operation of the search space, with what it needs to change size and channels.
 
     Args:
-        op: str, a key of `keras_nasnet.cells.operation.OPERATIONS` such as `"separable_5x5"` or of
+        op: str, a key of `keras_nasnet.cells.OPERATIONS` such as `"separable_5x5"` or of
             `NORMALIZATIONS`, or a member of `ADJUSTMENTS`.
         filters: int, output channels.
         strides: 1 (default) or 2.

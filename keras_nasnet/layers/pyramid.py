@@ -18,10 +18,10 @@ def feature_pyramid(model: keras.Model) -> dict[str, keras.KerasTensor]:
         model: `keras.Model`, a NASNet of this package, fused or with other layers after it.
 
     Returns:
-        `{"P1": ..., "P5": ...}`, Keras tensors of shape `(batch, height / 2**n, width / 2**n,
-        channels)` for `Pn`, rounded as the network does. With the stem for small images they are
-        `P0`, `P1` and `P2`. `keras.Model(model.input, feature_pyramid(model))` shares its layers
-        with `model`.
+        Keras tensors by name, `"P1"` to `"P5"`, those for `Pn` of shape `(batch, height / 2**n,
+        width / 2**n, channels)`, rounded as the network does. With the stem for small images they
+        are `P0`, `P1` and `P2`. `keras.Model(model.input, feature_pyramid(model))` shares its
+        layers with `model`.
 
     Raises:
         ValueError: if the model's layers do not include cells of this package.

@@ -13,11 +13,13 @@ from keras_nasnet.weights.manifest import PUBLISHED
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_readme_has_the_table_of_models():
+def test_readme_and_guide_have_the_tables():
     script = runpy.run_path(str(ROOT / "weights" / "write_tables.py"))
-    readme = (ROOT / "README.md").read_text()
-    assert readme == script["with_tables"](readme), "run python weights/write_tables.py"
-    assert f"`{next(iter(MODELS))}`" in readme
+    firsts = ("`NASNetMobile`", "keras_nasnet safetensors")
+    for page, first in zip(script["PAGES"], firsts, strict=True):
+        text = page.read_text()
+        assert text == script["with_tables"](text), "run python weights/write_tables.py"
+        assert f"| {first} |" in text
 
 
 @pytest.mark.parametrize("name", MODELS)
