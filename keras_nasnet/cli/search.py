@@ -19,6 +19,7 @@ from keras_nasnet.cli.arguments import (
     size,
 )
 from keras_nasnet.cli.search_plan import planned, space_of
+from keras_nasnet.data.source import check_data
 from keras_nasnet.lock import locked
 from keras_nasnet.search.attempt import ExecutorError
 from keras_nasnet.search.cluster import check_cluster, cluster
@@ -181,9 +182,9 @@ def run(options: argparse.Namespace) -> int:
     folder = run_folder(options, (*LIMITS, *PLACES))
     place = _place(options)
     if options.dry_run:
+        if options.resume or options.seconds is None:
+            raise ValueError("--dry-run: prints the plan of a new search for --minutes")
         settings = _settings(options, folder)
-        if settings["plan"] is None and settings["seconds"] is None:
-            raise ValueError("--dry-run: prints the plan for --minutes, which is missing")
         choose_backend()
         with place as executor:
             planned(settings, options.workers, executor)
@@ -192,7 +193,8 @@ def run(options: argparse.Namespace) -> int:
         settings = _settings(options, folder)
         choose_backend()
         with place as executor:  # a scheduler that does not answer is an error before any work
-            settings = planned(settings, options.workers, executor)
+            if options.resume is None:
+                settings = planned(settings, options.workers, executor)
             return _search(_tuner(settings, folder), settings, options.workers, executor)
 
 
@@ -221,6 +223,7 @@ def _settings(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             settings["plan"] = before["plan"] | {"search_s": before["plan"]["search_s"] + more}
     if settings["data"] is None:
         raise ValueError("--data: required, names the images to train on")
+    check_data(settings["data"])
     if settings["trials"] is None and settings["seconds"] is None:
         raise ValueError("--minutes, --trials: at least one is required")
     counts = {name: settings[name] for name in ("finalists", "finalist_epochs")}

@@ -8,6 +8,7 @@ from keras_nasnet.cli.arguments import recipe_of
 from keras_nasnet.search.limits import Limits
 from keras_nasnet.search.space import SearchSpace
 from keras_nasnet.terminal import console
+from keras_nasnet.training.job import check_minutes
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -38,13 +39,14 @@ def planned(
     from keras_nasnet.search.rungs import Rungs
 
     recipe = recipe_of(settings["recipe"], settings["set"])
-    if settings["plan"] is not None or settings["seconds"] is None:
+    if settings["seconds"] is None:
         settings = settings | {
             name: value for name, value in CHILD.items() if settings[name] is None
         }
         if settings["rungs"] is None:
             settings["rungs"] = Rungs.most(recipe.epochs, settings["factor"], NUM_RUNGS)
         return settings
+    check_minutes(settings["seconds"] / 60)
     given = {
         of_scale: settings[name]
         for name, of_scale in OF_CHILDREN.items()

@@ -15,6 +15,7 @@ from keras_nasnet.cells.catalog import network_of
 from keras_nasnet.cells.config import NASNetConfig
 from keras_nasnet.cells.genotype import Genotype
 from keras_nasnet.cells.layout import output_width
+from keras_nasnet.check import check_integers
 from keras_nasnet.data.source import open_data
 from keras_nasnet.search.attempt import Outcome
 from keras_nasnet.search.child import HELD_OUT_SHARE, Child, ChildFailedError, Measuring
@@ -95,7 +96,11 @@ def scales(num_images: int, side: int, given: Mapping[str, Any]) -> list[Scale]:
         num_images: int, how many there are to train on.
         side: int, the images' shorter side in pixels.
         given: values of `Scale`'s arguments that are not to be chosen.
+
+    Raises:
+        ValueError: if one of them is below 1.
     """
+    check_integers(1, **{name: value for name, value in given.items() if name != "size"})
     found = []
     for each in _SCALES:
         pixels = each["pixels"] * max(1, side // 32)

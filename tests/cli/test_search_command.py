@@ -69,9 +69,6 @@ def test_a_plan_is_measured_and_printed_alone(capsys, tmp_path):
     assert "children: 16 x 16 pixels, 1 cells a stage, 2 filters; 64 images" in printed
     assert re.search(r"2 .* [\d,]+ cells .* 3 ", printed)
     assert not (tmp_path / "run").exists()
-    arguments = ["search", "--data", "digits", "--trials", "2", "--out", "run", "--dry-run"]
-    status, _, err = run(capsys, *arguments)
-    assert (status, "prints the plan for --minutes" in err) == (2, True)
 
 
 SCALE = Scale((16, 16), 1, 2, 64, 16, 9)
