@@ -208,7 +208,9 @@ def make_plan(
 
 
 def _rungs(scale: Scale, num_rungs: int | None, factor: int) -> Rungs:
-    return Rungs.of(scale.epochs, num_rungs or Rungs.most(scale.epochs, factor, NUM_RUNGS), factor)
+    if num_rungs is None:
+        num_rungs = Rungs.most(scale.epochs, factor, NUM_RUNGS)
+    return Rungs.of(scale.epochs, num_rungs, factor)
 
 
 def _final(scale: Scale, pace: Pace, num_images: int, seconds: float) -> Scale:

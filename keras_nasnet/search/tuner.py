@@ -74,7 +74,8 @@ class NASNetTuner(WholeTuner):
         seed: int, default 0, of the searcher, the split of the data and the children.
 
     Attributes:
-        plan: dict of `Plan.to_dict` for the report, None (default) without a plan.
+        plan: dict of `Plan.to_dict`, None (default) without a plan. With one, or with rungs,
+            children are validated at the end of each rung only.
 
     Raises:
         ValueError: if an argument is out of range, or the existing search has other settings.
@@ -226,7 +227,7 @@ class NASNetTuner(WholeTuner):
             self.oracle.objective.name,
             self.rungs.epochs[rung],
             self.num_images,
-            each_epoch=len(self.rungs) == 1,
+            each_epoch=len(self.rungs) == 1 and self.plan is None,
         )
 
     def run_trial(self, trial: Trial, data: str) -> float:
