@@ -21,7 +21,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 # Without bytecode the import of TensorFlow takes twice as long, in each of the tests' processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help environments demo test docs thorough lint package lock clean
+.PHONY: help environments demo test docs thorough lint package release version lock clean
 
 help:
 	@echo "make demo     searches for a cell on handwritten digits, trains it larger, uses it"
@@ -30,6 +30,7 @@ help:
 	@echo "make thorough kills runs, searches and downloads, damages weight files: an hour"
 	@echo "make lint     format, lint, types, floors"
 	@echo "make package  builds sdist and wheel and imports the wheel in an empty environment"
+	@echo "make release  does all that, runs the demo and the wheel on each backend, says how to tag"
 
 $(VENV)/installed: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -64,14 +65,35 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/zizmor --quiet --offline --pedantic .github
 
 package: $(VENV)/installed
 	rm -rf dist build/wheel
 	$(BIN)/python -m build --outdir dist
+	! $(BIN)/python -m zipfile --list dist/*.whl | grep -E '^(tests|benchmarks|examples)/'
+	ls -l dist
 	$(PYTHON) -m venv build/wheel
-	build/wheel/bin/pip install --quiet --constraint constraints.txt dist/*.whl
+	$(BIN)/$(UV) --python build/wheel/bin/python dist/*.whl
 	cd build && wheel/bin/python -c "import keras_nasnet; print(keras_nasnet.NASNET_A.name, keras_nasnet.__version__)"
 	cd build && wheel/bin/keras-nasnet info NASNetMobile
+
+release: package demo $(addprefix release-,$(BACKENDS))
+	$(BIN)/twine check --strict dist/*
+	@echo "To release: git tag -a v$$($(MAKE) -s version) -m 'keras_nasnet $$($(MAKE) -s version)'" \
+		"&& git push origin v$$($(MAKE) -s version)"
+
+# The wheel in an empty environment of a backend: it trains a small network and uses it.
+SMALL := --model NASNetCIFAR --num-cells 1 --penultimate-filters 96 --no-report
+release-%: package
+	rm -rf build/$* build/run-$*
+	$(PYTHON) -m venv build/$*
+	$(BIN)/$(UV) --python build/$*/bin/python "$$(echo dist/*.whl)[$*,data,report]"
+	cd build && KERAS_BACKEND=$* $*/bin/keras-nasnet train --data digits $(SMALL) \
+		--set epochs=1 batch_size=64 augmentation= --out run-$*
+	cd build && KERAS_BACKEND=$* $*/bin/keras-nasnet evaluate run-$* --data digits
+
+version:
+	@sed -n 's/^__version__ = "\(.*\)"/\1/p' keras_nasnet/__init__.py
 
 # Writes the versions that the three environments hold to constraints.txt.
 lock: environments
