@@ -1,10 +1,12 @@
 """End to end: search for a cell on handwritten digits, train a larger network of it, use that.
 
     python examples/demo.py
+    python examples/demo.py --quick    # a minute, to see that all of it works here
 
 Runs the commands that a user would type, and prints them.
 """
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -47,20 +49,26 @@ def best_accuracy(log: Path) -> float:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one trial, one epoch, any accuracy")
+    options = parser.parse_args()
+    trials, child_epochs, epochs = (1, 1, 1) if options.quick else (8, 2, 6)
+
     start = time.monotonic()
     shutil.rmtree(FOLDER, ignore_errors=True)
     search, run = FOLDER / "search", FOLDER / "run"
     children = ["--blocks", "2", "--num-cells", "1", "--filters", "8"]
     recipe = ["--set", "batch_size=32", "learning_rate=0.1", "augmentation="]
     keras_nasnet(
-        *("search", "--data", "digits", "--trials", "8", *children, *recipe, "epochs=2"),
-        *("--out", search),
+        *("search", "--data", "digits", "--trials", trials, *children, *recipe),
+        *(f"epochs={child_epochs}", "--out", search),
     )
     best = Genotype.from_json((search / "best.json").read_text())
     filters = 4 * FILTERS * output_width(best.normal)
     keras_nasnet(
         *("train", "--data", "digits", "--genotype", search / "best.json", "--stem", "cifar"),
-        *("--num-cells", "1", "--penultimate-filters", filters, *recipe, "epochs=6", "--out", run),
+        *("--num-cells", "1", "--penultimate-filters", filters, *recipe, f"epochs={epochs}"),
+        *("--out", run),
     )
     keras_nasnet("predict", run, *write_images(FOLDER / "images"), "--top", "1")
 
@@ -70,7 +78,7 @@ def main() -> int:
         f"The search report is {search / 'report.html'}; model, log and curves are in {run}, "
         f"the images in {FOLDER / 'images'}."
     )
-    if accuracy < WANTED:
+    if accuracy < WANTED and not options.quick:
         print(f"That is below the expected {WANTED:.0%}.", file=sys.stderr)
         return 1
     return 0

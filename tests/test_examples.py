@@ -172,6 +172,17 @@ def test_detect(tmp_path, example, monkeypatch, capsys):
         assert image.width > 500
 
 
+@pytest.mark.slow
+def test_demo(tmp_path):
+    command = [sys.executable, EXAMPLES / "demo.py", "--quick"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "accuracy on held-out digits" in result.stdout
+    assert result.stdout.count("$ keras-nasnet") == 3
+    folders = (tmp_path / "runs" / "demo").iterdir()
+    assert {path.name for path in folders} == {"images", "run", "search"}
+
+
 @pytest.mark.every_backend
 def test_finetune(tmp_path):
     if keras.config.backend() != "torch":
