@@ -79,8 +79,7 @@ package: $(VENV)/installed
 
 release: package demo $(addprefix release-,$(BACKENDS))
 	$(BIN)/twine check --strict dist/*
-	@echo "To release: git tag -a v$$($(MAKE) -s version) -m 'keras_nasnet $$($(MAKE) -s version)'" \
-		"&& git push origin v$$($(MAKE) -s version)"
+	@echo "To release: git tag -a v$(VERSION) -m 'keras_nasnet $(VERSION)' && git push origin v$(VERSION)"
 
 # The wheel in an empty environment of a backend: it trains a small network and uses it.
 SMALL := --model NASNetCIFAR --num-cells 1 --penultimate-filters 96 --no-report
@@ -92,8 +91,9 @@ release-%: package
 		--set epochs=1 batch_size=64 augmentation= --out run-$*
 	cd build && KERAS_BACKEND=$* $*/bin/keras-nasnet evaluate run-$* --data digits
 
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' keras_nasnet/__init__.py)
 version:
-	@sed -n 's/^__version__ = "\(.*\)"/\1/p' keras_nasnet/__init__.py
+	@echo $(VERSION)
 
 # Writes the versions that the three environments hold to constraints.txt.
 lock: environments
