@@ -1,7 +1,7 @@
 """End to end: search for a cell on handwritten digits, train a larger network of it, use that.
 
     python examples/demo.py
-    python examples/demo.py --quick    # a minute, to see that all of it works here
+    python examples/demo.py --quick    # one trial and one epoch, to see that all of it works here
 
 Runs the commands that a user would type, and prints them.
 """
