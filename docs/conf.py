@@ -12,7 +12,7 @@ from keras_nasnet.terminal import import_keras
 HERE = Path(__file__).parent
 sys.path.append(str(HERE / "extensions"))
 
-from tutorials import write_scripts  # noqa: E402
+from tutorials import THUMBNAIL, write_scripts  # noqa: E402
 
 import_keras()  # without what TensorFlow writes meanwhile
 
@@ -60,6 +60,7 @@ sphinx_gallery_conf = {
     "notebook_extensions": {},
     "write_computation_times": False,
     "capture_repr": (),
+    "default_thumb_file": str(THUMBNAIL),
     "show_signature": False,
 }
 

@@ -24,9 +24,11 @@ class CommandLine(SphinxDirective):
 def section(parser):
     """The section of one command, in reStructuredText."""
     description = parser.description[0].upper() + parser.description[1:]
-    _, _, examples = parser.epilog.partition("\n")
+    _, *lines = parser.epilog.split("\n")
+    examples = [line for line in lines if line.startswith("  ")]
     yield from (parser.prog, "-" * len(parser.prog), "", f"{escaped(description)}.", "")
-    yield from (".. code-block:: sh", "", *(f"   {line.strip()}" for line in examples.split("\n")))
+    yield from (".. code-block:: sh", "", *(f"   {line.strip()}" for line in examples), "")
+    yield from (escaped(line) for line in lines if line not in examples)
     yield from ("", f".. program:: {parser.prog}", "")
     for action in parser._actions:
         if isinstance(action, argparse._HelpAction):

@@ -11,6 +11,7 @@ import re
 import shutil
 from pathlib import Path
 
+from keras_nasnet.cells import NASNET_A, plot_genotype
 from keras_nasnet.terminal import import_keras
 
 SMOKE = os.environ.get("KERAS_NASNET_SMOKE") == "1"
@@ -19,6 +20,13 @@ LINE = re.compile(r"^(\w+ = )(.+?)  # smoke: (.+)$", re.MULTILINE)
 DOCS = Path(__file__).parents[1]
 SOURCES, PAGES = DOCS / "tutorials", DOCS / "learn"
 SCRIPTS = DOCS.parent / "build" / "tutorials"
+THUMBNAIL = SCRIPTS.with_suffix(".png")  # of a tutorial without a picture
+
+WARNING = """
+.. warning::
+
+   These pages were built in the smoke setting, for tests: the networks are tiny and hardly trained.
+"""
 
 ORDER = (
     "from_keras_applications",
@@ -33,13 +41,16 @@ ORDER = (
 
 
 def write_scripts():
-    """Writes the scripts without the remarks about the smoke setting.
+    """Writes the scripts without the remarks about the smoke setting, and a picture for them.
 
     What is left of scripts that are gone, pages too, is removed.
     """
     SCRIPTS.mkdir(parents=True, exist_ok=True)
+    plot_genotype(NASNET_A, THUMBNAIL)
     for path in (*SOURCES.glob("*.py"), *SOURCES.glob("*.rst")):
         text = LINE.sub(r"\1\3" if SMOKE else r"\1\2", path.read_text())
+        if SMOKE and path.suffix == ".rst":
+            text += WARNING
         (SCRIPTS / path.name).write_text(text)
     for path in SCRIPTS.glob("*.py"):
         if not (SOURCES / path.name).exists():

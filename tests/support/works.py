@@ -44,6 +44,8 @@ class Idle:
     """Has a job, which it leaves undone."""
 
     job: object
+    epochs: int | None = None
+    each_epoch: bool = True
 
     def __call__(self, folder):
         return {"val_accuracy": 0.5}, 0
