@@ -45,8 +45,14 @@ NUM_SEARCHES, NUM_TRAININGS, NUM_RANDOM = 3, 2, 8
 MAX_MULT_ADDS = int(1.2 * Limits().size_of(NASNET_A)["mult_adds"])
 PUBLISHED = {"NASNET_A": NASNET_A, "PNASNET_5": PNASNET_5}
 # Of the trainings: some six minutes each on two cores.
-SIZE, NUM_CELLS, FILTERS, EPOCHS, BATCH = 32, 1, 12, 5, 64
-SHARES = {"search": 0.45, "training": 0.45, "development": 0.1}  # of each class's training images
+SIZE, NUM_CELLS, FILTERS, EPOCHS, BATCH = 32, 1, 12, 7, 64
+SHARES = {  # of each class's training images
+    "search/train": 0.6,  # a tenth of which the search ranks cells by
+    "search/validation": 0.02,
+    "training/train": 0.25,
+    "training/validation": 0.03,
+    "development": 0.1,
+}
 DEVELOPMENT = 100  # the first seed
 COLUMNS = {
     "searches.csv": "method seed seconds reward cells children commit genotype",
@@ -258,9 +264,7 @@ def write_genotype(folder: Path, cell: str, genotype: Genotype) -> None:
 
 def commit() -> str:
     command = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(
-        command, cwd=Path(__file__).parent, capture_output=True, text=True
-    ).stdout.strip()
+    return subprocess.check_output(command, cwd=Path(__file__).parent, text=True).strip()
 
 
 def read(path: Path) -> list[dict[str, str]]:
