@@ -8,10 +8,11 @@ from importlib import resources
 from typing import Any, TypeAlias
 
 import numpy as np
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
@@ -49,11 +50,12 @@ def make_app(
     metrics = Metrics()
     service = Service(model, limits, metrics)
     app = FastAPIOffline(
-        title=f"keras_nasnet: {model.name}",
+        title="keras_nasnet",
         version=__version__,
         description="Classifies images. [The page](.) does so in the browser.",
         lifespan=service.lifespan,
         redoc_url=None,
+        dependencies=[] if token is None else [Depends(HTTPBearer(auto_error=False))],  # for /docs
     )
     service.add_to(app)
     _add_errors(app, metrics)

@@ -12,7 +12,9 @@ from keras_nasnet.serving.limits import Limits
 from keras_nasnet.serving.metrics import Metrics
 from keras_nasnet.serving.refused import RefusedError
 
-OPEN = ("/", "/style.css", "/script.js", "/health", "/ready")  # without the token: no data
+# Without the token: what holds no data.
+OPEN = ("/", "/style.css", "/script.js", "/health", "/ready", "/docs", "/openapi.json")
+OPEN_FOLDER = "/static-offline-docs/"
 
 
 class Gate:
@@ -56,7 +58,8 @@ class Gate:
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
-        if self._token is not None and scope["path"] not in OPEN:
+        is_open = scope["path"] in OPEN or scope["path"].startswith(OPEN_FOLDER)
+        if self._token is not None and not is_open:
             given = headers.get("authorization", "").encode("latin-1")
             if not secrets.compare_digest(given, b"Bearer " + self._token):
                 raise RefusedError("unauthorized", "wanted the header Authorization: Bearer TOKEN")

@@ -194,6 +194,7 @@ def test_a_token_is_asked_for(browser):
         page.locator("#token").wait_for()
         page.locator("#token-text").fill("wrong")
         page.keyboard.press("Enter")
+        page.get_by_text("That is not the server's token.").wait_for()
         page.locator("#token-text").fill("secret")
         page.keyboard.press("Enter")
         page.get_by_text("3 classes").wait_for()

@@ -212,9 +212,10 @@ def test_no_other_site_reads_answers_unless_named(url):
 
 def test_a_token_is_wanted_for_all_but_the_page_and_probes():
     with serving(colors(), token="пароль") as url:
-        for path in ("", "style.css", "script.js", "health", "ready"):
+        for path in ("", "style.css", "script.js", "health", "ready", "docs", "openapi.json"):
             assert requests.get(f"{url}/{path}").ok
-        for path in ("model", "metrics", "docs", "openapi.json"):
+        assert "HTTPBearer" in requests.get(f"{url}/openapi.json").text
+        for path in ("model", "metrics", "nothing"):
             assert requests.get(f"{url}/{path}").status_code == 401
         for given in (None, "Bearer x", "Basic пароль", "пароль"):
             headers = JPEG | ({} if given is None else {"Authorization": given.encode()})

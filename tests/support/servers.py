@@ -52,6 +52,7 @@ def serving(model, limits=None, **options):
         thread = threading.Thread(target=server.run, kwargs={"sockets": [held]})
         thread.start()
         while not server.started:
+            assert thread.is_alive()
             time.sleep(0.01)
         try:
             yield f"http://127.0.0.1:{held.getsockname()[1]}"

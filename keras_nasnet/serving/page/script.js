@@ -30,8 +30,9 @@ async function meet() {
     about = await ask("model");
   } catch (error) {
     by("model").textContent = "";
-    if (by("token").hidden) say(error.message, true);
-    else by("token-text").focus();
+    if (by("token").hidden) return say(error.message, true);
+    by("token-text").focus();
+    if (token) say("That is not the server's token.", true);
     return;
   }
   by("token").hidden = true;
