@@ -6,8 +6,7 @@ The paper searched with hundreds of GPUs for four days. The same search fits int
 two cores where the images are small: scikit-learn's handwritten digits, children with one cell in
 a stage, four epochs each. In a terminal::
 
-    keras-nasnet search --data digits --seconds 1800 --num-cells 1 --filters 8 \
-        --set epochs=4 batch_size=32 learning_rate=0.1 augmentation= --out cells
+    keras-nasnet search --data digits --minutes 30 --out cells
 """
 
 from pathlib import Path

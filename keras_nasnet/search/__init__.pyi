@@ -1,3 +1,4 @@
+from .limits import Limits as Limits
 from .oracle import SearcherOracle as SearcherOracle
 from .searchers import PUBLISHED as PUBLISHED
 from .searchers import SEARCHERS as SEARCHERS
