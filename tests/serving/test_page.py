@@ -9,9 +9,8 @@ import threading
 import numpy as np
 import pytest
 from PIL import Image
-from serving.test_requests import picture
 from support.browsers import chromium
-from support.servers import COLORS, colors, serving
+from support.servers import COLORS, colors, picture, serving
 
 from keras_nasnet.serving.limits import Limits
 

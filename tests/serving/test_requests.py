@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import io
 import json
 import socket
 import threading
@@ -11,24 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from PIL import Image
+import requests
 from support.pictures import BAD, huge_png
-from support.servers import COLORS, as_json, colors, serving
+from support.servers import COLORS, as_json, colors, picture, serving
 
-requests = pytest.importorskip("requests", reason="requests is not installed")
-
-from keras_nasnet.serving.limits import Limits  # noqa: E402
+from keras_nasnet.serving.limits import Limits
 
 JPEG = {"Content-Type": "image/jpeg"}
-
-
-def picture(color, file_format="PNG", size=(32, 32)):
-    """A file of one color, by its index in `COLORS`."""
-    pixels = np.zeros((*size, 3), "uint8")
-    pixels[..., color] = 200
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, file_format)
-    return stream.getvalue()
 
 
 def best(answer):

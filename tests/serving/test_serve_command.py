@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import requests
 from support.command import run
 from support.networks import one_block, randomize
 from support.pictures import photo
@@ -29,9 +30,6 @@ from keras_nasnet.inference.classifier import Classifier
 from keras_nasnet.inference.formats import FORMATS
 from keras_nasnet.serving import fastest
 from keras_nasnet.serving.model import card_of, open_export, open_fused
-
-requests = pytest.importorskip("requests", reason="requests is not installed")
-pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
 NAMES = ["cat", "фрог 🐸", "鳥 / قطة"]
 PHOTO = photo((90, 64))

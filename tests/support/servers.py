@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import io
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ import time
 
 import numpy as np
 import uvicorn
+from PIL import Image
 
 from keras_nasnet.inference.formats.servable import WITH_FEATURES, Runner
 from keras_nasnet.serving.app import make_app
@@ -40,6 +42,15 @@ def colors(features=True, before=lambda images: None, names=COLORS):
     outputs = WITH_FEATURES if features else ("probabilities",)
     runner = Runner(run, (32, 32), list(names), "float32", outputs)
     return ServedModel("colors", "onnx", runner, {"network": "none"})
+
+
+def picture(color, file_format="PNG", size=(32, 32)):
+    """A file of one color, by its index in `COLORS`."""
+    pixels = np.zeros((*size, 3), "uint8")
+    pixels[..., color] = 200
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, file_format)
+    return stream.getvalue()
 
 
 @contextlib.contextmanager
