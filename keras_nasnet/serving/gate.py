@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keras_nasnet.serving.limits import Limits
@@ -92,8 +93,8 @@ class Gate:
                 raise self._too_large()
             return message
 
-        # Of a client that does not read its answer, the connection is closed.
-        with suppress(TimeoutError):
+        # Of a client that does not read its answer, the connection is closed; others have left.
+        with suppress(TimeoutError, ClientDisconnect):
             async with asyncio.timeout_at(deadline + self._limits.timeout_s):
                 await self._app(scope, receive_in_time, send)
 

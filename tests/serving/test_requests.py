@@ -330,6 +330,17 @@ def test_slow_clients_are_told_and_keep_nobody_waiting():
             assert b"did not arrive within 0.5 s" in answer + connection.recv(10_000)
 
 
+def test_a_client_that_leaves_is_no_failure_of_the_server():
+    with serving(colors()) as url:
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as connection:
+            head = f"POST /predict HTTP/1.1\r\nHost: {host}\r\nContent-Type: image/png\r\n"
+            connection.sendall(f"{head}Content-Length: 1000\r\n\r\nx".encode())
+        while 'path="/predict",status="499"} 1.0' not in requests.get(f"{url}/metrics").text:
+            time.sleep(0.02)
+        assert 'errors_total{kind="model_failed"} 0.0' in requests.get(f"{url}/metrics").text
+
+
 def test_names_of_classes_that_are_no_unicode():
     from keras_nasnet.serving.model import unicode
 
