@@ -13,7 +13,8 @@ from keras_nasnet.inference.formats.servable import Outputs
 from keras_nasnet.serving.limits import Limits
 from keras_nasnet.serving.refused import RefusedError
 
-Waiting: TypeAlias = tuple[np.ndarray, "asyncio.Future[Outputs]"]  # an image and its row
+# An image, its row, and since when it waits, by the event loop's clock.
+Waiting: TypeAlias = tuple[np.ndarray, "asyncio.Future[Outputs]", float]
 
 
 class Batcher:
@@ -70,7 +71,10 @@ class Batcher:
             )
         loop = asyncio.get_running_loop()
         futures: list[asyncio.Future[Outputs]] = [loop.create_future() for _ in images]
-        self._waiting.extend(zip(images, futures, strict=True))
+        now = loop.time()
+        self._waiting.extend(
+            (image, future, now) for image, future in zip(images, futures, strict=True)
+        )
         self._arrived.set()
         try:
             return list(await asyncio.gather(*futures))
@@ -83,16 +87,17 @@ class Batcher:
             await self._some()
             batch = self._take()
             if batch:
-                await self._classify(*zip(*batch, strict=True))
+                images, futures, _ = zip(*batch, strict=True)
+                await self._classify(images, futures)
 
     async def _some(self) -> None:
-        """Waits for the first image, and then for as many as a batch holds or the delay."""
-        loop = asyncio.get_running_loop()
+        """Waits for the first image, and then for as many as a batch holds or its delay."""
         while not self._waiting:
             self._arrived.clear()
             await self._arrived.wait()
         with suppress(TimeoutError):
-            async with asyncio.timeout_at(loop.time() + self._limits.max_delay_ms / 1000):
+            _, _, since = self._waiting[0]
+            async with asyncio.timeout_at(since + self._limits.max_delay_ms / 1000):
                 while len(self._waiting) < self._limits.max_batch:
                     self._arrived.clear()
                     await self._arrived.wait()
@@ -100,9 +105,9 @@ class Batcher:
     def _take(self) -> list[Waiting]:
         batch: list[Waiting] = []
         while self._waiting and len(batch) < self._limits.max_batch:
-            image, future = self._waiting.popleft()
-            if not future.done():
-                batch.append((image, future))
+            waiting = self._waiting.popleft()
+            if not waiting[1].done():
+                batch.append(waiting)
         return batch
 
     async def _classify(
