@@ -52,8 +52,13 @@ def convolve(
         Float tensor `(batch, height, width, filters)`.
     """
     x, strides, dilation_rate = _undilated(x, strides, dilation_rate)
-    if _is_xla_on_cpu() and tuple(kernel.shape[:2]) == (1, 1):
-        x = ops.matmul(x[:, :: strides[0], :: strides[1], :], kernel[0, 0])
+    is_pointwise = tuple(kernel.shape[:2]) == (1, 1)
+    if is_pointwise and max(strides) > 1 and (_is_xla_on_cpu() or _has_onednn(x)):
+        # With strides, the gradient of oneDNN 3's `jit_1x1` writes past its memory where the
+        # channels are no multiple of 16.
+        x, strides = x[:, :: strides[0], :: strides[1], :], (1, 1)
+    if is_pointwise and _is_xla_on_cpu():
+        x = ops.matmul(x, kernel[0, 0])
     else:
         x = ops.conv(x, kernel, strides, padding, "channels_last", dilation_rate)
     return x if bias is None else _add_bias(x, bias)
