@@ -63,7 +63,8 @@ def test_a_search_of_which_all_trials_fail(capsys, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_plan_is_measured_and_printed_alone(capsys, tmp_path):
     arguments = ["search", "--data", "digits", "--blocks", "1", "--filters", "2", "--num-cells", 1]
-    arguments += ["--images", "64", "--set", "epochs=9", "batch_size=16", "--minutes", "5"]
+    arguments += ["--input-size", "16", "--images", "64", "--set", "epochs=9", "batch_size=16"]
+    arguments += ["--minutes", "5"]
     status, printed, err = run(capsys, *arguments, "--out", tmp_path / "run", "--dry-run")
     assert status == 0, err
     assert "children: 16 x 16 pixels, 1 cells a stage, 2 filters; 64 images" in printed

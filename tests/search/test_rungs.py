@@ -110,7 +110,7 @@ def test_a_search_halves(tmp_path):
     assert told == {key: each[0] for key, each in rewards.items()}, "all of the first rung"
 
 
-@pytest.mark.parametrize("stop_after", [1, 4, 7, 11])
+@pytest.mark.parametrize("stop_after", [1, 7])
 def test_a_search_that_was_stopped_halves_as_if_it_had_not_been(tmp_path, stop_after):
     whole = halving(tmp_path / "whole", 9)
     whole.search(executor=here())

@@ -159,8 +159,9 @@ def test_the_keyboard_is_enough(browser, url):
         assert page.locator("#drop").evaluate("each => getComputedStyle(each).outlineStyle") != (
             "none"
         )
-        with page.expect_file_chooser() as chooser:
-            page.keyboard.press("Space")
+        page.bring_to_front()
+        with page.expect_file_chooser(timeout=120_000) as chooser:
+            page.locator("#files").press("Space")
         file = {"name": "a.png", "mimeType": "image/png", "buffer": picture(1)}
         chooser.value.set_files(file)
         page.get_by_text("Done.").wait_for()
