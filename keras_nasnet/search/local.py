@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Collection
 from concurrent.futures import BrokenExecutor, Executor, Future
 from pathlib import Path
@@ -31,6 +32,7 @@ class LocalExecutor(Executor):
 
     def __init__(self, count: int) -> None:
         self._loky = import_optional("loky", "search")
+        warnings.filterwarnings("ignore", "A worker was restarted", module="loky")  # as above
         self._pools: list[Any] = [None] * count
         self._last: list[Future[Any] | None] = [None] * count
 

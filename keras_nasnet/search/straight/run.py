@@ -1,5 +1,6 @@
 """A straight child's run: its steps, the results of its epochs, the files of its folder."""
 
+import logging
 import math
 import signal
 import statistics
@@ -76,6 +77,8 @@ def train_straight(
         NotWrittenError: if a file cannot be written.
     """
     training, _ = data
+    # That functions are traced often: each child has its own.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     is_begun = (folder / CONFIG).exists()
     keras.utils.set_random_seed(job.seed)
     normalization = normalization_of(job, training, folder, is_begun)
