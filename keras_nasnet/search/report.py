@@ -65,7 +65,10 @@ def write_report(
         key=lambda row: (-row["epochs"], -row["reward"]),
     )
     sections = [
-        section("Progress", _picture(pictures / "progress", _draw_progress, trials, searcher)),
+        section(
+            "Progress" if len(rungs) == 1 else "Progress at the first rung",
+            _picture(pictures / "progress", _draw_progress, _at_first_rung(trials), searcher),
+        ),
         *_of_rungs(folder, trials, rungs, plan),
         time_table(trials, plan),
         section("Reward and cost", _picture(pictures / "costs", _draw_costs, leaders)),
@@ -96,6 +99,12 @@ def _of_rungs(folder: Path, trials: list[Row], rungs: Rungs, plan: Row | None) -
         return [section("Curves", picture)]
     tables = rungs_table(trials, rungs, plan) + dropped_table(trials, rungs)
     return [section("Rungs", picture + tables)]
+
+
+def _at_first_rung(trials: list[Row]) -> list[Row]:
+    """The rows with rewards that can be compared: those after the same training."""
+    firsts = [row["rewards"][0] if row["rewards"] else None for row in trials]
+    return [row | {"reward": first} for row, first in zip(trials, firsts, strict=True)]
 
 
 def _number(row: Row) -> int:
