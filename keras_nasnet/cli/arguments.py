@@ -111,6 +111,10 @@ def add_classifier(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help=f"a run folder, a .keras file, or {IMAGENET_MODELS} with ImageNet weights",
     )
+    add_size_and_weights(parser)
+
+
+def add_size_and_weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input-size", type=size, metavar="N", help="resize to N or HEIGHTxWIDTH")
     parser.add_argument(
         "--weights",

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from keras_nasnet.check import check_integers, check_member
 from keras_nasnet.cli.arguments import (
-    IMAGENET,
     IMAGENET_MODELS,
     Commands,
+    add_size_and_weights,
     command,
     load_classifier,
-    size,
 )
 from keras_nasnet.optional import import_optional
 from keras_nasnet.training.job import model_file
@@ -81,13 +80,7 @@ def _add_runtime(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", metavar="NAME", help="as of keras-nasnet export; default: float32"
     )
-    parser.add_argument("--input-size", type=size, metavar="N", help="resize to N or HEIGHTxWIDTH")
-    parser.add_argument(
-        "--weights",
-        metavar="FILE",
-        default=IMAGENET,
-        help="weights for a model given by name: the path of a file, or none for random ones",
-    )
+    add_size_and_weights(parser)
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:

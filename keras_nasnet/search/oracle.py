@@ -146,6 +146,8 @@ class SearcherOracle(WholeOracle):
     @keras_tuner.synchronized
     def end_trial(self, trial: Trial) -> None:
         trial.message = trial.message or self.trials[trial.trial_id].message
+        if trial.status == FAILED:
+            self.trials[trial.trial_id].score = None  # of an earlier rung
         with self._saving_once():
             super().end_trial(trial)
             self.end_order = [*dict.fromkeys(self.end_order)]  # where it ended first

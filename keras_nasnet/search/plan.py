@@ -106,7 +106,7 @@ def scales(num_images: int, side: int, given: Mapping[str, Any]) -> list[Scale]:
         pixels = each["pixels"] * max(1, side // 32)
         images = given.get("num_images", min(num_images, each["num_images"]))
         batch_size = given.get("batch_size", min(BATCH_SIZE, max(8, images // 8)))
-        epochs = max(FACTOR ** (NUM_RUNGS - 1), round(each["steps"] / (images // batch_size)))
+        epochs = max(FACTOR ** (NUM_RUNGS - 1), round(each["steps"] / max(1, images // batch_size)))
         scale = Scale(
             (pixels, pixels), each["num_cells"], each["filters"], images, batch_size, epochs
         )
