@@ -72,6 +72,7 @@ def search_options(method: str, data: Path, seed: int, other: Path) -> list[str]
         options += ["--input-size", "{}x{}".format(*scale["size"])]
         options += ["--images", scale["num_images"], "--set", f"epochs={scale['epochs']}"]
         options += [f"batch_size={scale['batch_size']}"]
+        options += [f"augmentation={','.join(scale['augmentation'])}"]
     return list(map(str, options))
 
 

@@ -156,7 +156,8 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="trials to run in parallel, each on its share of the cores or one GPU, or on a "
-        "cluster; default: one, or as many as the cluster has workers",
+        "cluster; default: as many as the cluster has workers; here one or, with --minutes, one a "
+        "GPU or core, up to 8",
     )
     cluster = parser.add_mutually_exclusive_group()
     cluster.add_argument(
@@ -275,6 +276,9 @@ def _search(
     from keras_nasnet.search.report import REPORT
 
     folder, data = Path(tuner.project_dir), settings["data"]
+    plan = settings["plan"]
+    if num_workers is None and executor is None and plan:
+        num_workers = plan["num_workers"]
     places: Any = {"num_workers": num_workers, "executor": executor}
     go_on = f"To resume once it can be: keras-nasnet search --resume {folder}"
     try:
@@ -286,8 +290,8 @@ def _search(
             tuner.train_finalists(
                 data, settings["finalists"], settings["finalist_epochs"], **places
             )
-        if settings["plan"]:
-            _train_best(tuner, data, settings["plan"]["final"], places)
+        if plan:
+            _train_best(tuner, data, plan["final"], executor)
     except (NotWrittenError, ExecutorError) as error:
         return _failed(f"{error}\n{go_on}")
     except KeyboardInterrupt:
@@ -300,13 +304,15 @@ def _search(
     return 0
 
 
-def _train_best(tuner: "NASNetTuner", data: str, final: dict[str, Any], places: Any) -> None:
+def _train_best(
+    tuner: "NASNetTuner", data: str, final: dict[str, Any], executor: "Executor | None"
+) -> None:
     from keras_nasnet.search.finalists import BEST_RUN
     from keras_nasnet.search.plan import Scale
 
-    scale = Scale(**final | {"size": tuple(final["size"])})
+    scale = Scale(**final | {name: tuple(final[name]) for name in ("size", "augmentation")})
     console.print(f"a network of the best cell: {scale}, {scale.epochs} epochs ...")
-    accuracy = tuner.train_best(data, scale, **places)
+    accuracy = tuner.train_best(data, scale, executor=executor)
     folder = Path(tuner.project_dir) / BEST_RUN
     console.print(f"{folder} has it: validation accuracy {accuracy:.2%}")
 

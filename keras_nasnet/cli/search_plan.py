@@ -35,7 +35,7 @@ def planned(
     settings: dict[str, Any], num_workers: int | None, executor: "Executor | None"
 ) -> dict[str, Any]:
     """The settings with what was not given: by a plan for the time there is, if there is one."""
-    from keras_nasnet.search.plan import NUM_RUNGS, plan_search
+    from keras_nasnet.search.plan import NUM_RUNGS, OF_RECIPE, plan_search
     from keras_nasnet.search.rungs import Rungs
 
     recipe = recipe_of(settings["recipe"], settings["set"])
@@ -53,7 +53,7 @@ def planned(
         if settings[name] is not None
     }
     by_hand = [text.partition("=")[0] for text in settings["set"]]
-    given |= {name: getattr(recipe, name) for name in ("epochs", "batch_size") if name in by_hand}
+    given |= {name: getattr(recipe, name) for name in OF_RECIPE if name in by_hand}
     console.print("measuring a middling child ...")
     plan = plan_search(
         settings["data"],
@@ -75,7 +75,12 @@ def planned(
         "input_size": scale.size,
         "images": scale.num_images,
         "rungs": len(plan.rungs),
-        "set": [*settings["set"], f"epochs={scale.epochs}", f"batch_size={scale.batch_size}"],
+        "set": [
+            *settings["set"],
+            f"epochs={scale.epochs}",
+            f"batch_size={scale.batch_size}",
+            f"augmentation={','.join(scale.augmentation)}",
+        ],
         "plan": plan.to_dict(),
     }
 
@@ -84,7 +89,8 @@ def show_plan(plan: "Plan") -> None:
     """Prints what a search will do."""
     scale, final = plan.scale, plan.final
     console.print(
-        f"children: {scale}; {scale.num_images:,} images in batches of {scale.batch_size}; "
+        f"children: {scale}; {scale.num_images:,} images in batches of {scale.batch_size}, "
+        f"augmented by {', '.join(scale.augmentation) or 'nothing'}; "
         f"{1000 * plan.pace.step_s:.0f} ms a step"
     )
     table = Table("rung", "about", "to epoch", "each", "together")

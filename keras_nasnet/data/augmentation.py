@@ -13,7 +13,7 @@ from keras_nasnet.data.image import Box
 
 VALUE_RANGE = (0, 255)
 MIXTURES = {"mixup": layers.MixUp, "cutmix": layers.CutMix}  # these also mix labels
-MAX_SHIFT = 4  # pixels of pad_crop
+MAX_SHIFT = 1 / 8  # of the image's side: He et al. 2015 move by 4 pixels of 32
 CUTOUT_SIDE = 0.5  # of the image's: DeVries and Taylor 2017 erase 16 x 16 of 32 x 32
 GREY = 127.5
 
@@ -21,9 +21,9 @@ GREY = 127.5
 def _pad_crop(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Each image moved by whole pixels, black at the border (He et al. 2015, section 4.2)."""
     _, height, width, _ = images.shape
-    margin = (MAX_SHIFT, MAX_SHIFT)
-    padded = np.pad(images, ((0, 0), margin, margin, (0, 0)))
-    corners = rng.integers(0, 2 * MAX_SHIFT + 1, (len(images), 2))
+    down, right = np.round(np.array([height, width]) * MAX_SHIFT).astype(int)
+    padded = np.pad(images, ((0, 0), (down, down), (right, right), (0, 0)))
+    corners = rng.integers(0, (2 * down + 1, 2 * right + 1), (len(images), 2))
     moved = np.empty_like(images)
     for i, (top, left) in enumerate(corners):
         moved[i] = padded[i, top : top + height, left : left + width]

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -20,11 +21,12 @@ from keras_nasnet.data.source import open_data
 from keras_nasnet.search.attempt import Outcome
 from keras_nasnet.search.child import HELD_OUT_SHARE, Child, ChildFailedError, Measuring
 from keras_nasnet.search.limits import size_of
+from keras_nasnet.search.local import default_workers
 from keras_nasnet.search.progress import reason_of
 from keras_nasnet.search.rungs import Rungs
 from keras_nasnet.search.searchers import RandomSearcher
 from keras_nasnet.search.space import SearchSpace
-from keras_nasnet.search.trials import MAX_LOSSES, attempts_on
+from keras_nasnet.search.trials import MAX_LOSSES, Attempts, attempts_on, room
 from keras_nasnet.tensor import Size
 from keras_nasnet.training.budget import Pace
 from keras_nasnet.training.choices import median_side
@@ -38,7 +40,11 @@ LEAST_CELLS = 9  # of which one reaches the third rung
 NUM_RUNGS, FACTOR = 3, 3
 FINAL_EPOCHS = 8  # at least, or the final network is a smaller one
 MOST_EPOCHS = 600  # Zoph et al. 2018, section 4.1
+CROPPED_EPOCHS = 20  # as the paper's children; with nine, crops cost four points of accuracy
 DRAWN = 15  # cells, of which the middling one is measured
+
+
+OF_RECIPE = ("epochs", "batch_size", "augmentation")  # what a scale chooses of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class Scale:
         num_images: int, to train on.
         batch_size: int.
         epochs: int, to the last rung.
+        augmentation: as in `Recipe`.
     """
 
     size: Size
@@ -60,6 +67,7 @@ class Scale:
     num_images: int
     batch_size: int
     epochs: int
+    augmentation: tuple[str, ...]
 
     def config(self, genotype: Genotype) -> NASNetConfig:
         """The child of a genotype."""
@@ -68,8 +76,8 @@ class Scale:
 
     def job(self, genotype: Genotype, settings: Recipe, data: str, seed: int) -> Job:
         """The training of that child."""
-        settings = replace(settings, epochs=self.epochs, batch_size=self.batch_size)
-        return Job(self.config(genotype), settings, data, self.size, seed)
+        changes = {name: getattr(self, name) for name in OF_RECIPE}
+        return Job(self.config(genotype), replace(settings, **changes), data, self.size, seed)
 
     def __str__(self) -> str:
         return (
@@ -89,29 +97,44 @@ BATCH_SIZE = 64
 CHILD_SIDE = 128  # pixels: of photographs, what children look at at most
 
 
-def scales(num_images: int, side: int, given: Mapping[str, Any]) -> list[Scale]:
+def scales(
+    num_images: int, side: int, augmentation: tuple[str, ...], given: Mapping[str, Any]
+) -> list[Scale]:
     """Sizes of children to choose from, the smallest first.
 
     Args:
         num_images: int, how many there are to train on.
         side: int, the images' shorter side in pixels.
+        augmentation: as in `Recipe`, for a long training.
         given: values of `Scale`'s arguments that are not to be chosen.
 
     Raises:
         ValueError: if one of them is below 1.
     """
-    check_integers(1, **{name: value for name, value in given.items() if name != "size"})
+    check_integers(1, **{name: given[name] for name in given.keys() - {"size", "augmentation"}})
     found = []
     for each in _SCALES:
         pixels = each["pixels"] * max(1, side // 32)
         images = given.get("num_images", min(num_images, each["num_images"]))
         batch_size = given.get("batch_size", min(BATCH_SIZE, max(8, images // 8)))
         epochs = max(FACTOR ** (NUM_RUNGS - 1), round(each["steps"] / max(1, images // batch_size)))
+        epochs = given.get("epochs", epochs)
         scale = Scale(
-            (pixels, pixels), each["num_cells"], each["filters"], images, batch_size, epochs
+            size=(pixels, pixels),
+            num_cells=each["num_cells"],
+            filters=each["filters"],
+            num_images=images,
+            batch_size=batch_size,
+            epochs=epochs,
+            augmentation=_suited(augmentation, epochs),
         )
         found.append(replace(scale, **given))
     return list(dict.fromkeys(found))
+
+
+def _suited(augmentation: tuple[str, ...], epochs: int) -> tuple[str, ...]:
+    """Without crops where few epochs leave no time to learn from them."""
+    return tuple(each for each in augmentation if each != "pad_crop" or epochs >= CROPPED_EPOCHS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +147,7 @@ class Plan:
         pace: `Pace` of a middling child.
         search_s: float, seconds for the search, from which on nothing new is started.
         num_workers: int, how many children train at once.
-        final: `Scale` of the network that is trained at the end, with all images.
+        final: `Scale` of the network that is trained at the end, alone, with all images.
     """
 
     scale: Scale
@@ -167,8 +190,10 @@ def make_plan(
     num_images: int,
     *,
     num_workers: int = 1,
+    alone: Callable[[Scale], Pace] | None = None,
     num_rungs: int | None = None,
     factor: int = FACTOR,
+    augmentation: tuple[str, ...] | None = None,
 ) -> Plan:
     """The largest children of which enough can be tried, and the largest network after them.
 
@@ -178,8 +203,10 @@ def make_plan(
         pace_of: measures the `Pace` of a middling child.
         num_images: int, to train the final network on.
         num_workers: int, as in `NASNetTuner.search`.
+        alone: measures it where no other trains beside it; None (default): as `pace_of`.
         num_rungs: int; None (default) for as many as the epochs allow, up to 3.
         factor: as in `Rungs`.
+        augmentation: as for `scales`, of the final network; None (default) for the children's.
 
     Raises:
         ValueError: if the time is too short for a search.
@@ -202,9 +229,11 @@ def make_plan(
             f"minutes: wanted about {least:.0f} or more, as a middling child takes "
             f"{sum(_rung_s(rungs, paces[best])):.0f} s here; got {seconds / 60:.3g}"
         )
-    finals = [_final(scale, paces[scale], num_images, final_s) for scale in paces]
-    large_enough = [scale for scale in finals if scale.epochs >= FINAL_EPOCHS]
-    return Plan(best, rungs, paces[best], search_s, num_workers, (large_enough or finals[:1])[-1])
+    suited = partial(_final, num_images=num_images, seconds=final_s, augmentation=augmentation)
+    large_enough = [each for each in paces if suited(each, paces[each]).epochs >= FINAL_EPOCHS]
+    largest = (large_enough or candidates[:1])[-1]
+    final = suited(largest, alone(largest) if alone else paces[largest])
+    return Plan(best, rungs, paces[best], search_s, num_workers, final)
 
 
 def _rungs(scale: Scale, num_rungs: int | None, factor: int) -> Rungs:
@@ -213,11 +242,18 @@ def _rungs(scale: Scale, num_rungs: int | None, factor: int) -> Rungs:
     return Rungs.of(scale.epochs, num_rungs, factor)
 
 
-def _final(scale: Scale, pace: Pace, num_images: int, seconds: float) -> Scale:
+def _final(
+    scale: Scale,
+    pace: Pace,
+    num_images: int,
+    seconds: float,
+    augmentation: tuple[str, ...] | None,
+) -> Scale:
     """The same network for all images, with as many epochs as the time allows."""
     epoch_s = pace.epoch_s * num_images / scale.num_images
-    epochs = int((seconds - pace.start_s) / epoch_s)
-    return replace(scale, num_images=num_images, epochs=max(1, min(epochs, MOST_EPOCHS)))
+    epochs = max(1, min(int((seconds - pace.start_s) / epoch_s), MOST_EPOCHS))
+    wanted = scale.augmentation if augmentation is None else _suited(augmentation, epochs)
+    return replace(scale, num_images=num_images, epochs=epochs, augmentation=wanted)
 
 
 def plan_search(
@@ -243,7 +279,8 @@ def plan_search(
         given: values of `Scale`'s arguments that are not to be chosen.
         num_rungs: int; None (default) for up to 3.
         factor: as in `Rungs`.
-        seed, num_workers, executor: as in `NASNetTuner`.
+        seed, executor: as in `NASNetTuner`.
+        num_workers: as in `NASNetTuner.search`; on this machine by default `default_workers()`.
 
     Returns:
         `Plan`.
@@ -254,34 +291,41 @@ def plan_search(
         ExecutorError: as from `NASNetTuner.search`.
     """
     start = time.monotonic()
+    if num_workers is None:
+        num_workers = default_workers() if executor is None else room(executor, None)
     training, _ = open_data(data, seed)
     num_images = int(len(training) * (1 - HELD_OUT_SHARE))
-    candidates = scales(num_images, median_side(training, CHILD_SIDE), given)
-    with (
-        TemporaryDirectory() as place,
-        attempts_on(executor, num_workers, lambda *lost: MAX_LOSSES + 1, lambda: None) as attempts,
-    ):
+    side = median_side(training, CHILD_SIDE)
+    candidates = scales(num_images, side, settings.augmentation, given)
 
-        def pace_of(scale: Scale) -> Pace:
-            job = scale.job(middling(space, scale, seed), settings, data, seed)
-            child = Child(job, HELD_OUT_SHARE, num_images=scale.num_images)
-            attempts.begin("0", Path(place, str(candidates.index(scale))), Measuring(child))
+    def pace_on(attempts: Attempts, scale: Scale) -> Pace:
+        job = scale.job(middling(space, scale, seed), settings, data, seed)
+        child = Child(job, HELD_OUT_SHARE, num_images=scale.num_images)
+        with TemporaryDirectory() as place:
+            attempts.begin("0", Path(place), Measuring(child))
             ended: list[tuple[str, Outcome]] = []
             while not ended:
                 ended = list(attempts.ended())
-            outcome = ended[0][1]
-            if outcome.results is None:
-                raise ChildFailedError(f"a middling child: {reason_of(outcome.message)}")
-            return Pace(**outcome.results[0])
+        outcome = ended[0][1]
+        if outcome.results is None:
+            raise ChildFailedError(f"a middling child: {reason_of(outcome.message)}")
+        return Pace(**outcome.results[0])
 
+    lost = (lambda *_: MAX_LOSSES + 1), (lambda: None)  # a second attempt would be as bad
+    with (
+        attempts_on(executor, num_workers, *lost) as attempts,
+        attempts_on(executor, 1, *lost) as alone,
+    ):
         plan = make_plan(
             seconds,
             candidates,
-            pace_of,
+            partial(pace_on, attempts),
             num_images,
-            num_workers=num_workers or 1,
+            num_workers=num_workers,
+            alone=partial(pace_on, alone) if executor is None and num_workers > 1 else None,
             num_rungs=num_rungs,
             factor=factor,
+            augmentation=None if "augmentation" in given else settings.augmentation,
         )
     left_s = plan.search_s - (time.monotonic() - start)
     if left_s <= 0:

@@ -72,7 +72,7 @@ def test_a_plan_is_measured_and_printed_alone(capsys, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-SCALE = Scale((16, 16), 1, 2, 64, 16, 9)
+SCALE = Scale((16, 16), 1, 2, 64, 16, 9, ("flip",))
 PLAN = Plan(SCALE, Rungs((1, 3, 9)), Pace(1.0, 0.1, 1.0), 600.0, 1, replace(SCALE, epochs=4))
 
 

@@ -11,7 +11,8 @@ from keras_nasnet.search.limits import Limits, size_of
 from keras_nasnet.search.plan import make_plan, middling, scales
 from keras_nasnet.training.budget import Pace
 
-CIFAR10 = scales(45_000, 32, {})
+AUGMENTATION = ("pad_crop", "flip")
+CIFAR10 = scales(45_000, 32, AUGMENTATION, {})
 
 
 def pace_of(steps_s):
@@ -50,6 +51,20 @@ def test_what_is_planned_fits_into_the_time():
     assert restored["final"]["epochs"] == plan.final.epochs
 
 
+def test_the_final_network_has_the_whole_machine():
+    measured = []
+
+    def alone(scale):
+        measured.append(scale.filters)
+        return pace_of({8: 0.03, 16: 0.1})(scale)
+
+    shared = make_plan(1200, CIFAR10, pace_of(TWO_CORES), 45_000, num_workers=2)
+    plan = make_plan(1200, CIFAR10, pace_of(TWO_CORES), 45_000, num_workers=2, alone=alone)
+    assert measured == [plan.final.filters] == [shared.final.filters]
+    assert plan.final.epochs == pytest.approx(shared.final.epochs * 0.045 / 0.03, abs=1)
+    assert plan.num_cells == shared.num_cells
+
+
 def test_a_time_too_short_is_told_with_one_that_is_not():
     with pytest.raises(
         ValueError,
@@ -60,7 +75,7 @@ def test_a_time_too_short_is_told_with_one_that_is_not():
 
 
 def test_few_images_are_seen_more_often_and_photographs_larger():
-    (few, *_) = scales(450, 64, {})
+    (few, *_) = scales(450, 64, AUGMENTATION, {})
     assert few.num_images == 450
     assert few.size == (32, 32)
     steps = few.epochs * (450 // few.batch_size)
@@ -70,12 +85,29 @@ def test_few_images_are_seen_more_often_and_photographs_larger():
 
 def test_what_is_given_is_not_chosen():
     given = {"size": (24, 24), "num_cells": 3, "filters": 4, "num_images": 500, "epochs": 2}
-    (scale,) = scales(45_000, 32, given | {"batch_size": 50})
+    (scale,) = scales(45_000, 32, AUGMENTATION, given | {"batch_size": 50})
     assert {name: getattr(scale, name) for name in given} == given
     plan = make_plan(600, [scale], pace_of({4: 0.01}), 45_000)
     assert plan.rungs.epochs == (2,), "no more rungs than the epochs allow"
     plan = make_plan(600, [scale], pace_of({4: 0.01}), 45_000, num_rungs=2, factor=2)
     assert plan.rungs.epochs == (1, 2)
+
+
+def test_crops_are_for_trainings_of_many_epochs():
+    assert CIFAR10[0].epochs < 20
+    assert CIFAR10[0].augmentation == ("flip",)
+    (longer, *_) = scales(45_000, 32, AUGMENTATION, {"epochs": 20})
+    assert longer.augmentation == AUGMENTATION
+    (given, *_) = scales(45_000, 32, (), {"augmentation": AUGMENTATION})
+    assert given.augmentation == AUGMENTATION
+
+    def final(hours, **wanted):
+        plan = make_plan(3600 * hours, [CIFAR10[0]], pace_of(TWO_CORES), 45_000, **wanted).final
+        return plan.epochs >= 20, plan.augmentation
+
+    assert final(1, augmentation=AUGMENTATION) == (True, AUGMENTATION)
+    assert final(0.3, augmentation=AUGMENTATION) == (False, ("flip",))
+    assert final(1) == (True, ("flip",)), "what was given for the children"
 
 
 def test_a_middling_cell_is_within_the_limits():
