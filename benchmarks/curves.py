@@ -1,11 +1,12 @@
 """Records the curves of random cells, for `rungs.py` to replay searches on.
 
-Trains random cells, and the published ones, once to the whole budget, as a search's children, and
-writes a row for each: its choices, parameters, multiply-adds, and after each epoch the training
-loss, with L2 and without, cross-entropy and accuracy in validation. It goes on where it stopped
-when it is run again.
+Trains random cells, and the published ones, once to the whole budget, as the smallest children of a
+planned search, and writes a row for each: its choices, parameters, multiply-adds; after each epoch
+the training loss, with L2 and without, cross-entropy and accuracy in validation; after the last
+one the accuracy on other images, which no search ranks by. All of them are training images of the
+data. It goes on where it stopped when it is run again.
 
-    KERAS_BACKEND=jax python benchmarks/curves.py --data cifar10 --processes 14 --minutes 8
+    KERAS_BACKEND=tensorflow python benchmarks/curves.py --data cifar10
 """
 
 import argparse
@@ -15,26 +16,23 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from pathlib import Path
 
 import numpy as np
 
-from keras_nasnet.cells.catalog import GENOTYPES, NASNET_A, network_of
-from keras_nasnet.cells.layout import output_width
+from keras_nasnet.cells.catalog import GENOTYPES, NASNET_A
+from keras_nasnet.data.source import open_data
 from keras_nasnet.search.limits import Limits, size_of
+from keras_nasnet.search.local import share
+from keras_nasnet.search.plan import Scale
 from keras_nasnet.search.searchers import RandomSearcher
 from keras_nasnet.search.space import SearchSpace
 
-SIZE, FILTERS, BATCH, CLASSES = (16, 16), 8, 64, 10
+SCALE = Scale((16, 16), 1, 8, 6_000, 64, 9, ("flip",))
+VALIDATION, JUDGING = 3_000, 10_000  # images: to rank by, and to judge what was ranked
 LIMIT = 1.2  # multiply-adds of random cells in NASNetMobile's place, as a multiple of its own
 TABLE = Path(__file__).parent / "data" / "curves.csv"
-CURVES = {  # a column for each epoch, from `fit`'s history
-    "loss": "loss",
-    "cross_entropy": "categorical_crossentropy",
-    "val_cross_entropy": "val_categorical_crossentropy",
-    "val_accuracy": "val_accuracy",
-}
+CURVES = ("loss", "cross_entropy", "val_cross_entropy", "val_accuracy")  # a column for each epoch
 
 
 def cells(options):
@@ -49,27 +47,19 @@ def cells(options):
         yield number, space.decode(choices), choices
 
 
-def network(genotype):
-    width = 4 * FILTERS * output_width(genotype.normal)
-    return network_of(genotype, "cifar", num_cells=1, penultimate_filters=width)
-
-
 def record(options):
     """Starts the processes, and others for those that crash, until all is done or time is up."""
     end = time.monotonic() + 60 * options.minutes
     options.out.parent.mkdir(parents=True, exist_ok=True)
     if not options.out.exists():
         with options.out.open("w", newline="") as file:
-            csv.writer(file).writerow(columns(options.epochs))
+            csv.writer(file).writerow(columns())
     with tempfile.TemporaryDirectory() as claims:
-        command = [sys.executable, __file__, *sys.argv[1:], "--claims", claims]
-        workers = [subprocess.Popen(command) for _ in range(options.processes)]
+        workers = [started(place, options.processes, claims) for place in range(options.processes)]
         try:
             while workers and time.monotonic() < end:
                 time.sleep(0.2)
-                crashed = [worker for worker in workers if worker.poll()]
                 workers = [worker for worker in workers if worker.poll() is None]
-                workers += [subprocess.Popen(command) for _ in crashed]
         finally:
             for worker in workers:
                 worker.kill()
@@ -77,9 +67,17 @@ def record(options):
     print(f"{options.out} has {len(names(options.out))} cells")
 
 
-def columns(epochs):
-    curves = [f"{curve}_{epoch + 1}" for curve in CURVES for epoch in range(epochs)]
-    return ["cell", "choices", "parameters", "mult_adds", "seconds", *curves]
+def started(place, count, claims):
+    """A process on its share of the cores."""
+    cores, environment = share(place, count)
+    command = ["taskset", "--cpu-list", ",".join(map(str, cores))]
+    command += [sys.executable, __file__, *sys.argv[1:], "--claims", claims]
+    return subprocess.Popen(command, env=os.environ | environment)
+
+
+def columns():
+    curves = [f"{curve}_{epoch + 1}" for curve in CURVES for epoch in range(SCALE.epochs)]
+    return ["cell", "choices", "parameters", "mult_adds", "seconds", "accuracy", *curves]
 
 
 def names(path):
@@ -90,32 +88,29 @@ def names(path):
 
 def work(options):
     """Trains one cell after another that no other process has claimed."""
-    done, training = names(options.out), None
+    done, parts = names(options.out), None
     for name, genotype, choices in cells(options):
         if name in done or not claim(options.claims / name):
             continue
-        training = training or Training(options)  # after the claim: a crash costs a cell
+        parts = parts or list(deal_out(options.data))
         begin = time.monotonic()
         try:
-            curves, epochs_s = training(genotype)
-        except Exception:
-            traceback.print_exc()
+            curves, accuracy = train(genotype, str(options.data), parts)
+        except FloatingPointError as error:
+            print(f"{name}: {error}", flush=True)
             continue
         seconds = time.monotonic() - begin
         row = [
             name,
             " ".join(map(str, choices)),
-            *size_of(network(genotype), SIZE).values(),
+            *size_of(SCALE.config(genotype), SCALE.size).values(),
             f"{seconds:.1f}",
+            f"{accuracy:.4f}",
+            *(f"{row[curve]:.4f}" for curve in CURVES for row in curves),
         ]
-        row += [f"{value:.4f}" for curve in curves for value in curve]
         with options.out.open("a") as file:
             file.write(",".join(map(str, row)) + "\n")  # at once, beside the other processes
-        print(
-            f"{name}: {curves[-1][-1]:.3f} after {seconds:.0f} s, epochs took "
-            f"{' '.join(f'{each:.1f}' for each in epochs_s)} s",
-            flush=True,
-        )
+        print(f"{name}: {accuracy:.3f} after {seconds:.0f} s", flush=True)
 
 
 def claim(path):
@@ -126,64 +121,76 @@ def claim(path):
     return True
 
 
-class Training:
-    """Trains genotypes as a search's children, without their files. One for each process."""
+def deal_out(data):
+    """The training images: to train on, to validate with and to judge by."""
+    source, _ = open_data(str(data))
+    order = np.random.default_rng(0).permutation(len(source))
+    ends = np.cumsum([SCALE.num_images, VALIDATION, JUDGING])
+    for indices in np.split(order, ends)[: len(ends)]:
+        mask = np.zeros(len(source), bool)
+        mask[indices] = True
+        yield source.take(mask)
 
-    def __init__(self, options):
-        from keras_nasnet.data.batches import Batches, measure
-        from keras_nasnet.data.source import open_data
-        from keras_nasnet.training.recipes import recipe
 
-        self.options = options
-        self.recipe = recipe("search-child", epochs=options.epochs, batch_size=BATCH)
-        source, _ = open_data(str(options.data))
-        order = np.random.default_rng(0).permutation(len(source))
-        masks = np.zeros((2, len(source)), bool)
-        masks[0, order[: options.images]] = True
-        # Whole batches: one of another size is another program to compile.
-        held_out = options.held_out // BATCH * BATCH
-        masks[1, order[options.images : options.images + held_out]] = True
-        self.source = source.take(masks[0])
-        self.normalization = measure(self.source, SIZE)
-        whole = Batches(
-            source.take(masks[1]), SIZE, held_out, normalization=self.normalization, one_hot=True
-        )
-        self.held_out = whole[0]
+def train(genotype, data, parts):
+    """Trains a child.
 
-    def __call__(self, genotype):
-        """The curves, and the seconds of each epoch with its validation."""
-        import keras
+    Returns:
+        A dict with the curves' values for each epoch, and the accuracy that it is judged by.
+    """
+    import keras
 
-        from keras_nasnet.training.dataset import make_batches
-        from keras_nasnet.training.job import Job
-        from keras_nasnet.training.trainer import compile_model, make_model
+    from keras_nasnet.lock import locked
+    from keras_nasnet.search.straight.run import Child, _graphs_as_traced
+    from keras_nasnet.training.dataset import make_batches
+    from keras_nasnet.training.recipes import recipe
+    from keras_nasnet.training.trainer import normalization_of
 
-        job = Job(network(genotype), self.recipe, str(self.options.data), SIZE, seed=0)
-        keras.utils.clear_session()
-        keras.utils.set_random_seed(job.seed)
-        batches, _ = make_batches(job, (self.source, self.source), self.normalization)
-        model = make_model(job, CLASSES, self.recipe.epochs * len(batches))
-        compile_model(model, self.recipe, len(batches))
-        model.compile(model.optimizer, model.loss, metrics=["accuracy", "categorical_crossentropy"])
-        labels = keras.ops.zeros((1, CLASSES))  # as in `compile_model`: no second trace
-        model.compute_metrics(None, labels, labels)
-        model.reset_metrics()
-        times = [time.monotonic()]
-        history = model.fit(
-            batches.stream(),
-            shuffle=False,
-            epochs=self.recipe.epochs,
-            steps_per_epoch=len(batches),
-            validation_data=self.held_out,
-            validation_batch_size=BATCH,
-            callbacks=[
-                keras.callbacks.LambdaCallback(
-                    on_epoch_end=lambda epoch, logs: times.append(time.monotonic())
-                )
-            ],
-            verbose=0,
-        ).history
-        return [history[name] for name in CURVES.values()], np.diff(times)
+    class Recording(Child):
+        """Tells what of the loss is L2."""
+
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self.l2, self.curves = [], []
+
+        def penalty(self):
+            square = self.trainer._trained.square(self.state.weights)
+            return self.job.recipe.l2 / 2 * float(square)
+
+        def _train_on(self, *batch):
+            self.l2.append(self.penalty())
+            super()._train_on(*batch)
+
+        def _end_epoch(self, *arguments):
+            super()._end_epoch(*arguments)
+            row = self.rows[-1]
+            self.curves.append(
+                {
+                    "loss": row["loss"],
+                    "cross_entropy": row["loss"] - np.mean(self.l2),
+                    "val_cross_entropy": row["val_loss"] - self.penalty(),
+                    "val_accuracy": row["val_accuracy"],
+                }
+            )
+            self.l2.clear()
+
+        def accuracy(self, batches):
+            evaluated = self.trainer.evaluated(self.state)
+            pairs = map(batches.batch, range(len(batches)))
+            _, right, images = sum(self.trainer.test(*evaluated, *pair) for pair in pairs)
+            return float(right / images)
+
+    training, validation, judging = parts
+    job = SCALE.job(genotype, recipe("search-child"), data, seed=0)
+    keras.utils.set_random_seed(job.seed)
+    with tempfile.TemporaryDirectory() as folder, locked(Path(folder)) as lock:
+        normalization = normalization_of(job, training, Path(folder), False)
+        batches, held_out = make_batches(job, (training, validation), normalization)
+        _, others = make_batches(job, (training, judging), normalization)
+        child = Recording(job, len(training.class_names), len(batches), Path(folder), lock)
+        with _graphs_as_traced():
+            child.train(batches, held_out, job.recipe.epochs * len(batches), each_epoch=True)
+            return child.curves, child.accuracy(others)
 
 
 def main():
@@ -192,9 +199,6 @@ def main():
     parser.add_argument("--out", type=Path, default=TABLE)
     parser.add_argument("--cells", type=int, default=100, help="random ones")
     parser.add_argument("--seed", type=int, default=100, help="of the cells")
-    parser.add_argument("--images", type=int, default=6000)
-    parser.add_argument("--held-out", type=int, default=2000)
-    parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--claims", type=Path, help=argparse.SUPPRESS)  # of a process

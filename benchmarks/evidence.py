@@ -1,8 +1,8 @@
 """Whether a search pays: its cells beside those of random search, random and published ones.
 
 Does one unit of work after another, each a search or a training by `keras-nasnet`, and adds a row
-to `searches.csv` or `trainings.csv` in `--folder`. Units that have a row are not repeated, and one
-that was stopped is resumed. `evidence_table.py` shows what was found.
+to a table in `benchmarks/data`. Units that have a row are not repeated, and one that was stopped
+goes on from its run in `--folder`. `evidence_table.py` shows what was found.
 
 - search: (a) the search with its defaults and, by turns with it, (b) random search without rungs,
   its children trained as those of (a) are to the last rung; each 20 minutes and three seeds.
@@ -11,11 +11,11 @@ that was stopped is resumed. `evidence_table.py` shows what was found.
 
 All cells are within one limit of multiply-adds, 1.2 times NASNET_A's. The training images are dealt
 out: those that searches see, those of the trainings, and those that `--development` evaluates on,
-which does the same with seeds from 100 on. Without it networks are evaluated on the test images:
-once, after the settings below were fixed.
+which does the same with seeds from 100 on, and its tables in `--folder`. Without it networks are
+evaluated on the test images: once, after the settings below were fixed.
 
     KERAS_BACKEND=tensorflow python benchmarks/evidence.py --data cifar10 --folder evidence
-    python benchmarks/evidence_table.py evidence
+    python benchmarks/evidence_table.py
 """
 
 import argparse
@@ -54,19 +54,19 @@ SHARES = {  # of each class's training images
     "development": 0.1,
 }
 DEVELOPMENT = 100  # the first seed
+TABLES = Path(__file__).parent / "data"
+SEARCHED, TRAINED = "evidence_searches.csv", "evidence_trainings.csv"
 COLUMNS = {
-    "searches.csv": "method seed seconds reward cells children commit genotype",
-    "trainings.csv": "kind cell seed seconds validation accuracy parameters mult_adds commit",
+    SEARCHED: "method seed seconds reward cells children commit genotype",
+    TRAINED: "kind cell seed seconds validation accuracy parameters mult_adds commit",
 }
 
 
-def search_options(method: str, data: Path, seed: int, other: Path) -> list[str]:
-    """The command line of a search; `other` is the folder of (a) with the same seed."""
+def search_options(data: Path, seed: int, scale: dict | None) -> list[str]:
+    """The command line of (a); of (b) with the scale of (a)'s children."""
     options = ["--data", data, "--minutes", MINUTES, "--seed", seed]
     options += ["--max-mult-adds", MAX_MULT_ADDS]
-    if method == "b":
-        settings = json.loads((other / "search.json").read_text())
-        scale = settings["plan"]["scale"]
+    if scale is not None:
         options += ["--searcher", "random", "--rungs", 1]
         options += ["--num-cells", scale["num_cells"], "--filters", scale["filters"]]
         options += ["--input-size", "{}x{}".format(*scale["size"])]
@@ -82,7 +82,7 @@ def training_options(genotype: Path, data: Path, seed: int) -> list[str]:
     options = ["--data", data, "--genotype", genotype, "--stem", config.stem, "--seed", seed]
     options += ["--num-cells", NUM_CELLS, "--penultimate-filters", config.penultimate_filters]
     options += ["--input-size", SIZE, "--recipe", "search-child", "--no-report"]
-    options += ["--set", f"epochs={EPOCHS}", f"batch_size={BATCH}"]
+    options += ["--set", f"epochs={EPOCHS}", f"batch_size={BATCH}", "augmentation=flip"]
     return list(map(str, options))
 
 
@@ -108,7 +108,7 @@ class Search:
     method: str
     seed: int
 
-    table: ClassVar = "searches.csv"
+    table: ClassVar = SEARCHED
 
     def __str__(self):
         return f"{self.method}-{self.seed}"
@@ -117,15 +117,17 @@ class Search:
     def key(self) -> dict[str, str]:
         return {"method": self.method, "seed": str(self.seed)}
 
-    def run(self, data: Path, test: Path) -> dict[str, object]:
+    def run(self, data: Path, test: Path, tables: Path) -> dict[str, object]:
         runs = self.folder / "searches"
         run, log = runs / str(self), runs / f"{self}.log"
         begin = time.monotonic()
         if (run / "search.json").exists():
             keras_nasnet(log, "search", "--resume", run)
         else:
-            other = runs / f"a-{self.seed}"
-            options = search_options(self.method, data / "search", self.seed, other)
+            scale = None
+            if self.method == "b":
+                scale = json.loads(row_of(tables, Search(self.folder, "a", self.seed))["children"])
+            options = search_options(data / "search", self.seed, scale)
             keras_nasnet(log, "search", *options, "--out", run)
         seconds = time.monotonic() - begin
         trials = read(run / "trials.csv")
@@ -133,7 +135,6 @@ class Search:
         best = [row for row in trials if int(row["epochs"]) == max(reached)]
         plan = json.loads((run / "search.json").read_text())["plan"]
         genotype = Genotype.from_json((run / "best.json").read_text())
-        write_genotype(self.folder, str(self), genotype)
         return {
             "seconds": round(seconds),
             "reward": round(max(float(row["reward"]) for row in best if row["reward"]), 4),
@@ -152,7 +153,7 @@ class Training:
     cell: str
     seed: int
 
-    table: ClassVar = "trainings.csv"
+    table: ClassVar = TRAINED
 
     def __str__(self):
         return f"{self.cell} with seed {self.seed}"
@@ -161,10 +162,12 @@ class Training:
     def key(self) -> dict[str, str]:
         return {"kind": self.kind, "cell": self.cell, "seed": str(self.seed)}
 
-    def run(self, data: Path, test: Path) -> dict[str, object]:
+    def run(self, data: Path, test: Path, tables: Path) -> dict[str, object]:
         runs = self.folder / "trainings"
         run, log = (runs / f"{self.cell}-{self.seed}{suffix}" for suffix in ("", ".log"))
-        genotype = genotype_file(self.folder, self.cell)
+        genotype = self.folder / "cells" / f"{self.cell}.json"
+        genotype.parent.mkdir(parents=True, exist_ok=True)
+        genotype.write_text(self.genotype(tables).to_json())
         begin = time.monotonic()
         if (run / "config.json").exists():
             keras_nasnet(log, "train", "--resume", run, "--no-report")
@@ -184,6 +187,20 @@ class Training:
             "accuracy": round(sum(right) / len(right), 4),
             **size,
         }
+
+    def genotype(self, tables: Path) -> Genotype:
+        """The published cells, random ones within the limit, or that of a search."""
+        if self.kind in PUBLISHED:
+            return PUBLISHED[self.kind]
+        if self.kind == "random":
+            space = SearchSpace(limits=Limits(max_mult_adds=MAX_MULT_ADDS))
+            searcher = RandomSearcher(space, self.seed)
+            drawn = [searcher.ask(str(number)) for number in range(NUM_RANDOM)]
+            return space.decode(drawn[int(self.cell.removeprefix("random-"))])
+        seed = int(self.cell.removeprefix(f"{self.kind}-"))
+        return Genotype.from_dict(
+            json.loads(row_of(tables, Search(self.folder, self.kind, seed))["genotype"])
+        )
 
 
 def units(folder: Path, first_seed: int) -> Iterator[Search | Training]:
@@ -205,22 +222,27 @@ def run(options: argparse.Namespace) -> None:
     first_seed = DEVELOPMENT if options.development else 0
     data = deal_out(options.data, options.folder / "data")
     test = data / "development" if options.development else options.data / "test"
-    write_given(options.folder, first_seed)
+    tables = options.folder if options.development else TABLES
     for unit in units(options.folder, first_seed):
-        path = options.folder / unit.table
         if options.only and str(unit) not in options.only:
             continue
-        if any(unit.key.items() <= row.items() for row in read(path)):
+        if row_of(tables, unit) is not None:
             continue
         if time.monotonic() > end:
             break
         try:
-            result = unit.run(data, test)
+            result = unit.run(data, test, tables)
         except (subprocess.CalledProcessError, OSError) as error:  # others go on
             print(f"{unit}: {error}", file=sys.stderr, flush=True)
             continue
-        add_row(path, unit.key | {"commit": commit()} | result)
+        add_row(tables / unit.table, unit.key | {"commit": commit()} | result)
         print(f"{unit}: {result.get('accuracy', result.get('reward')):.4f}", flush=True)
+
+
+def row_of(tables: Path, unit: Search | Training) -> dict[str, str] | None:
+    """What was found by a unit that is done."""
+    rows = (row for row in read(tables / unit.table) if unit.key.items() <= row.items())
+    return next(rows, None)
 
 
 def deal_out(data: Path, folder: Path) -> Path:
@@ -243,29 +265,11 @@ def deal_out(data: Path, folder: Path) -> Path:
     return folder
 
 
-def write_given(folder: Path, first_seed: int) -> None:
-    """The published cells, and random ones within the limit."""
-    for name, genotype in PUBLISHED.items():
-        write_genotype(folder, name, genotype)
-    space = SearchSpace(limits=Limits(max_mult_adds=MAX_MULT_ADDS))
-    searcher = RandomSearcher(space, first_seed)
-    for number in range(NUM_RANDOM):
-        write_genotype(folder, f"random-{number}", space.decode(searcher.ask(str(number))))
-
-
-def genotype_file(folder: Path, cell: str) -> Path:
-    return folder / "cells" / f"{cell}.json"
-
-
-def write_genotype(folder: Path, cell: str, genotype: Genotype) -> None:
-    path = genotype_file(folder, cell)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(genotype.to_json())
-
-
 def commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    return subprocess.check_output(command, cwd=Path(__file__).parent, text=True).strip()
+    """The last one that changed what is measured."""
+    here = Path(__file__)
+    command = ["git", "log", "-1", "--format=%h", "--", here, here.parents[1] / "keras_nasnet"]
+    return subprocess.check_output(command, cwd=here.parent, text=True).strip()
 
 
 def read(path: Path) -> list[dict[str, str]]:

@@ -1,13 +1,13 @@
 """What `evidence.py` has found: means, spread, differences with their 95% intervals, a picture.
 
-python benchmarks/evidence_table.py evidence
+python benchmarks/evidence_table.py
 """
 
 import argparse
 from pathlib import Path
 
 import numpy as np
-from evidence import PUBLISHED, SEARCHES, Training, read
+from evidence import PUBLISHED, SEARCHES, TABLES, TRAINED, read
 from scipy import stats
 
 from keras_nasnet.atomic import replace_file
@@ -103,9 +103,9 @@ def picture(figure, accuracies):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", default=TABLES, help=f"of {TRAINED}")
     folder = parser.parse_args().folder
-    accuracies = found(folder / Training.table)
+    accuracies = found(folder / TRAINED)
     print_means(accuracies)
     print_differences(accuracies)
     figure = draw(picture, accuracies, size=(9, 4))

@@ -3,8 +3,9 @@
 `backbone`: a small NASNet-A is trained on six classes of CIFAR-10 and kept in `--folder`.
 `measure`: it is fine-tuned to the other four with 20, 50 and 500 images a class, and with classes
 of 500 to 50 images, as `ours` and as `plain` do it, and tested on these classes' test images; the
-accuracy is the mean of those of the classes. Each run is a row of `--folder`'s `results.csv`; those
-that are there are not repeated, and several processes can share it.
+accuracy is the mean of those of the classes. With seeds from 100 on, which settings are chosen by,
+it is tested on training images that were not drawn. Each run is a row of `--folder`'s
+`results.csv`; those that are there are not repeated, and several processes can share it.
 `table`: means and spread of the rows.
 
 A fifth of the images is for validation, the same for both. `plain` trains for at least as many
@@ -14,6 +15,7 @@ then, up to half as many more, until its early stopping.
 
     KERAS_BACKEND=tensorflow python benchmarks/finetune.py backbone cifar10/ --folder finetune
     KERAS_BACKEND=tensorflow python benchmarks/finetune.py measure cifar10/ --folder finetune
+    ... measure cifar10/ --folder finetune --seeds 100 --set augmentation=pad_crop,flip,mixup
 """
 
 import argparse
@@ -28,6 +30,7 @@ import numpy as np
 from keras import layers
 
 from keras_nasnet.cells.catalog import NASNET_A, network_of
+from keras_nasnet.cli.arguments import add_set, recipe_of
 from keras_nasnet.data import Batches
 from keras_nasnet.data.source import VALIDATION_SHARE, Source, open_data
 from keras_nasnet.training import Job, choose, recipe, train
@@ -43,6 +46,8 @@ SETTINGS = {
 }
 COLUMNS = ("setting", "seed", "method", "accuracy", "processor_s", "wall_s", "note")
 LEAST_S = 45.0
+DEVELOPMENT = 100  # the first seed
+JUDGING = 1_000  # images of each class that development is tested on
 RATES = 1e-2, 1e-4  # of plain's phases: not tuned beyond a look at seed 100
 
 
@@ -76,9 +81,10 @@ def backbone(data, folder: Path, epochs: int) -> None:
     train(job, [classes_of(source, KNOWN) for source in data], run, resume=run.exists(), verbose=2)
 
 
-def ours(data, weights: str, seed: int, run: Path) -> tuple[keras.Model, str]:
-    """What `keras-nasnet train --data ... --weights ...` does."""
-    job = choose(Job(CONFIG, recipe("finetune"), "arrays", SIZE, seed, weights), data)
+def ours(data, weights: str, seed: int, changes, run: Path) -> tuple[keras.Model, str]:
+    """What `keras-nasnet train --data ... --weights ... --set ...` does."""
+    job = Job(CONFIG, recipe_of("finetune", changes), "arrays", SIZE, seed, weights)
+    job = choose(job, data, given=[change.partition("=")[0] for change in changes])
     said = []
     train(job, data, run, verbose=0, say=said.append)
     return keras.saving.load_model(run / "model.keras", compile=False), said[-1]
@@ -170,12 +176,16 @@ def measure(data, folder: Path, options) -> None:
     weights = str(folder / "backbone" / "model.keras")
     training, test = (classes_of(source, NEW) for source in data)
     test = arrays(test)
+    methods = (" ".join(["ours", *options.set]),) if options.set else ("ours", "plain")
     for seed in options.seeds:
         for setting in options.settings:
-            sample, _ = drawn(training, SETTINGS[setting], seed)
+            sample, others = drawn(training, SETTINGS[setting], seed)
             split = sample.split(VALIDATION_SHARE, seed)
+            if seed >= DEVELOPMENT:
+                judging, _ = drawn(others, [JUDGING] * len(NEW), seed)
+                test = arrays(judging)
             seconds = None
-            for method in ("ours", "plain"):
+            for method in methods:
                 unit = {"setting": setting, "seed": str(seed), "method": method}
                 done = [row for row in read(path) if unit.items() <= row.items()]
                 if done:
@@ -183,11 +193,11 @@ def measure(data, folder: Path, options) -> None:
                     continue
                 keras.utils.clear_session()
                 cpu, wall = time.process_time(), time.perf_counter()
-                if method == "ours":
-                    with tempfile.TemporaryDirectory() as run:
-                        model, note = ours(split, weights, seed, Path(run) / "run")
-                else:
+                if method == "plain":
                     model, note = plain(split, weights, seed, max(seconds, LEAST_S)), ""
+                else:
+                    with tempfile.TemporaryDirectory() as run:
+                        model, note = ours(split, weights, seed, options.set, Path(run) / "run")
                 taken = time.process_time() - cpu, time.perf_counter() - wall
                 seconds = taken[0]
                 accuracy = macro_accuracy(model, *test)
@@ -238,6 +248,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=4, help="of the backbone")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=SETTINGS)
+    add_set(parser)
     options = parser.parse_args()
     if options.what == "backbone":
         backbone(open_data(options.data), options.folder, options.epochs)

@@ -2,9 +2,10 @@
 
 A search of one worker may try the random cells of the table that `curves.py` has recorded, and no
 others: with rungs and without, by what they rank cells, with random proposals or a predictor's. The
-benchmark prints the accuracy, after all epochs, of the cell that a search ends with, and how early
-cells are ranked as at the end. Replays differ in the order of the cells; each cell was trained
-once, so the intervals say nothing about other cells, or the same ones with other seeds.
+benchmark prints the accuracy, after all epochs and on other images, of the cell that a search ends
+with, and how early cells are ranked as at the end. Replays differ in the order of the cells; each
+cell was trained once, so the intervals say nothing about other cells, or the same ones with other
+seeds.
 
     python benchmarks/rungs.py
 """
@@ -32,18 +33,17 @@ from keras_nasnet.search.space import SearchSpace
 
 @dataclass(frozen=True)
 class Recorded:
-    """A row of the table, with its curves, a float array `(epochs,)` each."""
+    """A row of the table, with its curves, a float array `(epochs,)` each.
+
+    `accuracy` is that after the last epoch, on images that no search ranks by.
+    """
 
     cell: str
     choices: tuple[int, ...]
     parameters: int
     mult_adds: int
+    accuracy: float
     curves: dict[str, np.ndarray]
-
-    @property
-    def accuracy(self):
-        """In validation after the last epoch, by which replays are judged."""
-        return self.curves["val_accuracy"][-1]
 
 
 def read(path):
@@ -56,7 +56,8 @@ def read(path):
             for curve in CURVES
         }
         choices = tuple(map(int, row["choices"].split()))
-        yield Recorded(row["cell"], choices, int(row["parameters"]), int(row["mult_adds"]), curves)
+        sizes = int(row["parameters"]), int(row["mult_adds"])
+        yield Recorded(row["cell"], choices, *sizes, float(row["accuracy"]), curves)
 
 
 # What cells are ranked by after each epoch, higher is better: float arrays `(epochs,)`.
@@ -175,7 +176,7 @@ def print_correlations(pool):
     from scipy.stats import spearmanr
 
     final = [each.accuracy for each in pool]
-    print("\nSpearman correlation with the accuracy after the last epoch")
+    print("\nSpearman correlation with the accuracy that cells are judged by, after each epoch")
     for count in ("parameters", "mult_adds"):
         value = spearmanr([getattr(each, count) for each in pool], final).statistic
         print(f"  {count:30} {value:.2f}")
