@@ -45,7 +45,7 @@ NUM_SEARCHES, NUM_TRAININGS, NUM_RANDOM = 3, 2, 8
 MAX_MULT_ADDS = int(1.2 * Limits().size_of(NASNET_A)["mult_adds"])
 PUBLISHED = {"NASNET_A": NASNET_A, "PNASNET_5": PNASNET_5}
 # Of the trainings: some six minutes each on two cores.
-SIZE, NUM_CELLS, FILTERS, EPOCHS, BATCH = 32, 1, 12, 7, 64
+SIZE, NUM_CELLS, FILTERS, EPOCHS, BATCH = 24, 1, 12, 8, 64
 SHARES = {  # of each class's training images
     "search/train": 0.6,  # a tenth of which the search ranks cells by
     "search/validation": 0.02,
