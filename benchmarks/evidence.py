@@ -73,6 +73,7 @@ def search_options(data: Path, seed: int, scale: dict | None) -> list[str]:
         options += ["--images", scale["num_images"], "--set", f"epochs={scale['epochs']}"]
         options += [f"batch_size={scale['batch_size']}"]
         options += [f"augmentation={','.join(scale['augmentation'])}"]
+        options += [f"ema_momentum={scale['ema_momentum']}"]
     return list(map(str, options))
 
 
@@ -82,7 +83,8 @@ def training_options(genotype: Path, data: Path, seed: int) -> list[str]:
     options = ["--data", data, "--genotype", genotype, "--stem", config.stem, "--seed", seed]
     options += ["--num-cells", NUM_CELLS, "--penultimate-filters", config.penultimate_filters]
     options += ["--input-size", SIZE, "--recipe", "search-child", "--no-report"]
-    options += ["--set", f"epochs={EPOCHS}", f"batch_size={BATCH}", "augmentation=flip"]
+    options += ["--set", f"epochs={EPOCHS}", f"batch_size={BATCH}"]
+    options += ["augmentation=flip", "ema_momentum=0.9"]  # as the search's own last network
     return list(map(str, options))
 
 

@@ -80,6 +80,7 @@ def planned(
             f"epochs={scale.epochs}",
             f"batch_size={scale.batch_size}",
             f"augmentation={','.join(scale.augmentation)}",
+            f"ema_momentum={scale.ema_momentum}",
         ],
         "plan": plan.to_dict(),
     }
