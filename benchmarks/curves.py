@@ -2,9 +2,10 @@
 
 Trains random cells, and the published ones, once to the whole budget, as the smallest children of a
 planned search, and writes a row for each: its choices, parameters, multiply-adds; after each epoch
-the training loss, with L2 and without, cross-entropy and accuracy in validation; after the last
-one the accuracy on other images, which no search ranks by. All of them are training images of the
-data. It goes on where it stopped when it is run again.
+the training loss, with L2 and without, cross-entropy and accuracy in validation, as a search has
+them and by weights that are not averaged; after the last one the accuracy on other images, which
+no search ranks by. All of them are training images of the data. It goes on where it stopped when it
+is run again.
 
     KERAS_BACKEND=tensorflow python benchmarks/curves.py --data cifar10
 """
@@ -32,7 +33,8 @@ SCALE = Scale((16, 16), 1, 8, 6_000, 64, 9, ("flip",))
 VALIDATION, JUDGING = 3_000, 10_000  # images: to rank by, and to judge what was ranked
 LIMIT = 1.2  # multiply-adds of random cells in NASNetMobile's place, as a multiple of its own
 TABLE = Path(__file__).parent / "data" / "curves.csv"
-CURVES = ("loss", "cross_entropy", "val_cross_entropy", "val_accuracy")  # a column for each epoch
+# A column for each epoch.
+CURVES = ("loss", "cross_entropy", "val_cross_entropy", "val_accuracy", "val_accuracy_of_last")
 
 
 def cells(options):
@@ -153,31 +155,31 @@ def train(genotype, data, parts):
             super().__init__(*arguments)
             self.l2, self.curves = [], []
 
-        def penalty(self):
-            square = self.trainer._trained.square(self.state.weights)
-            return self.job.recipe.l2 / 2 * float(square)
+        def penalty(self, weights):
+            return self.job.recipe.l2 / 2 * float(self.trainer._trained.square(weights))
 
         def _train_on(self, *batch):
-            self.l2.append(self.penalty())
+            self.l2.append(self.penalty(self.state.weights))
             super()._train_on(*batch)
 
-        def _end_epoch(self, *arguments):
-            super()._end_epoch(*arguments)
+        def _end_epoch(self, held_out, rate):
+            super()._end_epoch(held_out, rate)
             row = self.rows[-1]
             self.curves.append(
                 {
                     "loss": row["loss"],
                     "cross_entropy": row["loss"] - np.mean(self.l2),
-                    "val_cross_entropy": row["val_loss"] - self.penalty(),
+                    "val_cross_entropy": row["val_loss"] - self.penalty(self.state.averages),
                     "val_accuracy": row["val_accuracy"],
+                    "val_accuracy_of_last": self.accuracy(held_out, self.state.weights),
                 }
             )
             self.l2.clear()
 
-        def accuracy(self, batches):
-            evaluated = self.trainer.evaluated(self.state)
+        def accuracy(self, batches, weights):
             pairs = map(batches.batch, range(len(batches)))
-            _, right, images = sum(self.trainer.test(*evaluated, *pair) for pair in pairs)
+            tested = (self.trainer.test(weights, self.state.statistics, *pair) for pair in pairs)
+            _, right, images = sum(tested)
             return float(right / images)
 
     training, validation, judging = parts
@@ -190,7 +192,7 @@ def train(genotype, data, parts):
         child = Recording(job, len(training.class_names), len(batches), Path(folder), lock)
         with _graphs_as_traced():
             child.train(batches, held_out, job.recipe.epochs * len(batches), each_epoch=True)
-            return child.curves, child.accuracy(others)
+            return child.curves, child.accuracy(others, child.state.averages)
 
 
 def main():
