@@ -50,7 +50,7 @@ def cells(options):
 
 
 def record(options):
-    """Starts the processes, and others for those that crash, until all is done or time is up."""
+    """Starts the processes, and waits until all is done or time is up."""
     end = time.monotonic() + 60 * options.minutes
     options.out.parent.mkdir(parents=True, exist_ok=True)
     if not options.out.exists():
@@ -138,7 +138,7 @@ def train(genotype, data, parts):
     """Trains a child.
 
     Returns:
-        A dict with the curves' values for each epoch, and the accuracy that it is judged by.
+        A list of dicts, the curves' values after each epoch, and the accuracy that it is judged by.
     """
     import keras
 

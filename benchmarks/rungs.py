@@ -64,6 +64,7 @@ def read(path):
 MEASURES: dict[str, Callable[[dict[str, np.ndarray]], np.ndarray]] = {
     "accuracy, best epoch": lambda curves: np.maximum.accumulate(curves["val_accuracy"]),
     "accuracy, last epoch": lambda curves: curves["val_accuracy"],
+    "the same, weights not averaged": lambda curves: curves["val_accuracy_of_last"],
     "cross-entropy in validation": lambda curves: -curves["val_cross_entropy"],
     "cross-entropy in training": lambda curves: -curves["cross_entropy"],
     "sum of them": lambda curves: -np.cumsum(curves["cross_entropy"]),

@@ -77,7 +77,7 @@ class LocalExecutor(Executor):
 def default_workers() -> int:
     """How many small children train at once: one a GPU or, without any, one a core.
 
-    A second core makes the steps of a small child 1.3 times as fast, and nothing else of it.
+    A second core makes the steps of a small child 1.2 to 1.4 times as fast, and nothing else of it.
     """
     return min(MAX_DEFAULT, len(_gpus()) or len(_cores()))
 
