@@ -3,9 +3,9 @@
 A search of one worker may try the random cells of the table that `curves.py` has recorded, and no
 others: with rungs and without, by what they rank cells, with random proposals or a predictor's. The
 benchmark prints the accuracy, after all epochs and on other images, of the cell that a search ends
-with, and how early cells are ranked as at the end. Replays differ in the order of the cells; each
-cell was trained once, so the intervals say nothing about other cells, or the same ones with other
-seeds.
+with, how early cells are ranked as at the end, and how well they are predicted from others. Replays
+differ in the order of the cells; each cell was trained once, so the intervals say nothing about
+other cells, or the same ones with other seeds.
 
     python benchmarks/rungs.py
 """
@@ -27,7 +27,12 @@ from curves import CURVES, TABLE
 
 from keras_nasnet.search.rungs import Rungs
 from keras_nasnet.search.searchers import PredictorSearcher
-from keras_nasnet.search.searchers.predictor import Predictor
+from keras_nasnet.search.searchers.predictor import (
+    GaussianProcess,
+    Predictor,
+    likeliest,
+    normal_scores,
+)
 from keras_nasnet.search.space import SearchSpace
 
 
@@ -148,6 +153,7 @@ def replay(options):
             better = (accuracies > each.accuracy).mean()
             print(f"{each.cell}: {each.accuracy:.4f}, {better:.0%} of the random cells are better")
     print_correlations(list(pool.values()))
+    print_predictions(list(pool.values()))
     epochs = len(table[0].curves["loss"])
     epoch_s = options.epoch_steps * options.step_ms / 1000
     compare = partial(print_replays, pool, options, epoch_s)
@@ -185,6 +191,25 @@ def print_correlations(pool):
         by_epoch = np.array([measure(each.curves) for each in pool]).T
         values = [spearmanr(each, final, nan_policy="omit").statistic for each in by_epoch]
         print(f"  {name:30} {' '.join(f'{value:.2f}' for value in values)}")
+
+
+def print_predictions(pool):
+    """How well each cell's accuracy is predicted from the others': the same correlation."""
+    from scipy.stats import spearmanr
+
+    choices = np.array([each.choices for each in pool])
+    accuracies = np.array([each.accuracy for each in pool])
+    print("\nSpearman correlation with it of the predictor's, told all other cells'")
+    space = SearchSpace()
+    for name, decisions in (("features", space), ("decisions that differ", list(space))):
+        features = PredictorSearcher(decisions).features(choices)
+        predicted = []
+        for place in range(len(pool)):
+            told = np.delete(features, place, 0)
+            scores = normal_scores(np.delete(accuracies, place))
+            process = GaussianProcess(told, *likeliest(told, scores))
+            predicted.append(process(features[[place]], scores)[0][0])
+        print(f"  {name:30} {spearmanr(predicted, accuracies).statistic:.2f}")
 
 
 def print_replays(pool, options, epoch_s, title, settings):

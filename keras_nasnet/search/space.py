@@ -1,9 +1,11 @@
 """The NASNet search space as a list of decisions (Zoph et al. 2018, section 3)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import permutations, product
 from typing import overload
+
+import numpy as np
 
 from keras_nasnet.cells.genotype import (
     COMBINERS,
@@ -16,6 +18,7 @@ from keras_nasnet.cells.genotype import (
 )
 from keras_nasnet.cells.operation import NASNET_OPERATIONS, OPERATIONS
 from keras_nasnet.check import check_integers, cut, shown
+from keras_nasnet.search.features import cell_features
 from keras_nasnet.search.limits import Limits
 
 Decision = tuple[str, int]
@@ -23,6 +26,7 @@ Choices = tuple[int, ...]
 
 CELLS = ("normal", "reduction")
 PARTS = ("left_source", "right_source", "left_op", "right_op", "combine")
+NUM_FOR_SCALES = 1_000  # random genotypes
 
 
 class SearchSpace(Sequence[Decision]):
@@ -172,6 +176,33 @@ class SearchSpace(Sequence[Decision]):
         values = checked(self.decisions, choices)
         half = len(values) // 2
         return _canonical_cell(values[:half]) + _canonical_cell(values[half:])
+
+    def features(self, choices: np.ndarray) -> np.ndarray:
+        """Numbers in which cells that train alike are close, for predictors of rewards.
+
+        They are those of `search/features.py`, scaled so that the squared distance of two random
+        choices is 1 in the mean.
+
+        Args:
+            choices: int array `(genotypes, decisions)`.
+
+        Returns:
+            Float array `(genotypes, features)`.
+        """
+        return self._features(choices) * self._scales
+
+    def _features(self, choices: np.ndarray) -> np.ndarray:
+        cells = choices.reshape(-1, len(CELLS), self.num_blocks, len(PARTS))
+        return cell_features(cells, len(self.operations), len(self.combiners))
+
+    @cached_property
+    def _scales(self) -> np.ndarray:
+        """Of each feature, from random choices that are always the same."""
+        counts = [count for _, count in self.decisions]
+        random = np.random.default_rng(0).integers(counts, size=(NUM_FOR_SCALES, len(counts)))
+        deviations = self._features(random).std(0)
+        varies = deviations > 0
+        return varies / np.where(varies, deviations, 1) / np.sqrt(2 * max(varies.sum(), 1))
 
 
 @lru_cache(10_000)  # searchers ask repeatedly about neighbours of their best

@@ -8,6 +8,7 @@ from keras_nasnet.cells.catalog import NASNET_A
 from keras_nasnet.cells.genotype import COMBINERS
 from keras_nasnet.cells.operation import OPERATIONS
 from keras_nasnet.search import SearchSpace
+from keras_nasnet.search.features import cell_features
 
 
 def test_the_space_is_the_papers():
@@ -98,3 +99,30 @@ def test_different_networks_have_different_forms():
     other = one.copy()
     other[3, :2] = 3
     assert space.canonical(one.ravel()) != space.canonical(other.ravel())
+
+
+def test_features_say_what_a_cell_is_made_of():
+    # Left and right source, left and right operation, combiner.
+    normal = [(0, 1, 0, 1, 1), (2, 0, 1, 1, 0)]  # the second block reads the first
+    reduction = [(1, 1, 1, 1, 1), (0, 0, 0, 0, 1)]  # both read inputs alone
+    features = cell_features(np.array([[normal, reduction]]), 2, 2)[0]
+    # Identities and convolutions that read inputs, and blocks; concatenating blocks; outputs;
+    # greatest and mean depth; readers of the two inputs.
+    np.testing.assert_array_equal(features[:10], [1, 2, 0, 1, 1, 1, 2, 1.5, 2, 1])
+    np.testing.assert_array_equal(features[10:], [2, 2, 0, 0, 2, 2, 1, 1, 2, 2])
+
+
+def test_features_are_those_of_the_network():
+    space = SearchSpace()
+    rng = np.random.default_rng(7)
+    choices = rng.integers([count for _, count in space], size=(500, len(space)))
+    features = space.features(choices)
+    canonical = np.array([space.canonical(each) for each in choices.tolist()])
+    np.testing.assert_array_equal(space.features(canonical), features)
+    squared_distances = ((features[:250] - features[250:]) ** 2).sum(1)
+    assert squared_distances.mean() == pytest.approx(1, abs=0.1)
+
+
+def test_features_of_a_space_without_a_choice_of_operations():
+    space = SearchSpace(1, ["identity"], ["add"])
+    assert np.isfinite(space.features(np.zeros((3, len(space)), int))).all()

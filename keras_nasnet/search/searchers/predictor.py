@@ -22,80 +22,66 @@ REFIT_GROWTH = 1.3  # of the number of trials, until the model is refitted
 
 
 class GaussianProcess:
-    """A Gaussian process on choices, which are more alike the fewer decisions differ.
+    """A Gaussian process with the kernel `exp(-decay * squared distance of the features)`.
 
-    Its kernel is `exp(-decay * share of decisions that differ)`. Examples can be added at the cost
-    of their number squared, and take the scores given with each prediction.
+    Examples can be added at the cost of their number squared, and take the scores given with each
+    prediction.
 
     Args:
-        choices: int array `(examples, decisions)`.
-        num_values: int, greater than any choice.
+        features: float array `(examples, features)`.
         decay: float > 0.
-        noise: float > 0, variance of scores not explained by the choices.
+        noise: float > 0, variance of scores not explained by the features.
 
     Reference:
-        Rasmussen and Williams 2006, equations 2.25 and 2.26.
+        Rasmussen and Williams 2006, equations 2.25, 2.26 and 4.9.
     """
 
-    def __init__(self, choices: np.ndarray, num_values: int, decay: float, noise: float) -> None:
-        self.num_values, self.noise = num_values, noise
-        self._likeness = _likeness(choices.shape[1], decay)
-        self._examples = _one_hot(choices, num_values)
-        kernel = self._kernel(self._examples)
-        self._precision = np.linalg.inv(kernel + noise * np.eye(len(choices)))
+    def __init__(self, features: np.ndarray, decay: float, noise: float) -> None:
+        self.decay, self.noise = decay, noise
+        self._examples = features
+        kernel = self._kernel(features)
+        self._precision = np.linalg.inv(kernel + noise * np.eye(len(features)))
 
-    def add(self, choices: np.ndarray) -> None:
-        """Adds an example, choices `(decisions,)`, through the inverse of a bordered matrix."""
-        example = _one_hot(choices[None], self.num_values)
-        kernel = self._kernel(example)[0]
+    def add(self, features: np.ndarray) -> None:
+        """Adds an example, features `(features,)`, through the inverse of a bordered matrix."""
+        kernel = self._kernel(features[None])[0]
         column = self._precision @ kernel
         rest = 1 + self.noise - kernel @ column
         border = np.append(column, -1.0)
         self._precision = np.pad(self._precision, (0, 1))
         self._precision += np.outer(border, border / rest)
-        self._examples = np.concatenate([self._examples, example])
+        self._examples = np.concatenate([self._examples, features[None]])
 
-    def __call__(self, choices: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Predicts the scores of other choices.
+    def __call__(self, features: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Predicts the scores of others.
 
         Args:
-            choices: int array `(candidates, decisions)`.
+            features: float array `(candidates, features)`.
             scores: float array `(examples,)`, with mean 0 and variance about 1.
 
         Returns:
             Mean and standard deviation of the candidates' scores, two float arrays
             `(candidates,)`.
         """
-        kernel = self._kernel(_one_hot(choices, self.num_values))
+        kernel = self._kernel(features)
         variance = 1 - ((kernel @ self._precision) * kernel).sum(1)
         return kernel @ (self._precision @ scores), np.sqrt(np.maximum(variance, 1e-9))
 
-    def _kernel(self, one_hot: np.ndarray) -> np.ndarray:
-        return self._likeness[_num_equal(one_hot, self._examples)]
+    def _kernel(self, features: np.ndarray) -> np.ndarray:
+        return np.exp(-self.decay * _squared_distances(features, self._examples))
 
 
-def _likeness(num_decisions: int, decay: float) -> np.ndarray:
-    """The kernel for each number of equal decisions."""
-    return np.exp(decay * (np.arange(num_decisions + 1) / num_decisions - 1))
+def _squared_distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    squares = (one**2).sum(1)[:, None] + (other**2).sum(1)
+    return np.maximum(squares - 2 * one @ other.T, 0)
 
 
-def _one_hot(choices: np.ndarray, num_values: int) -> np.ndarray:
-    one_hot = choices[..., None] == np.arange(num_values, dtype=choices.dtype)
-    return one_hot.reshape(len(choices), -1).astype("float32")
-
-
-def _num_equal(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return (one @ other.T).astype("int16")
-
-
-def likeliest(choices: np.ndarray, scores: np.ndarray, num_values: int) -> tuple[float, float]:
+def likeliest(features: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
     """Decay and noise of maximum likelihood (Rasmussen and Williams 2006, equation 2.30)."""
-    one_hot = _one_hot(choices, num_values)
-    num_equal = _num_equal(one_hot, one_hot)
+    distances = _squared_distances(features, features)
     likelihoods = {}
     for decay in DECAYS:
-        kernel = _likeness(choices.shape[1], decay)[num_equal]
-        eigenvalues, vectors = np.linalg.eigh(kernel)
+        eigenvalues, vectors = np.linalg.eigh(np.exp(-decay * distances))
         squares = (vectors.T @ scores) ** 2
         for noise in NOISES:
             variances = eigenvalues + noise
@@ -121,12 +107,12 @@ def normal_scores(rewards: Iterable[float | None]) -> np.ndarray:
 class Predictor:
     """Ranks candidates by expected improvement over a searcher's best trial.
 
-    Its ranking depends only on the trials told, not on when it was created.
+    It sees of choices what a `SearchSpace` says of its cells, else which decisions differ. Its
+    ranking depends only on the trials told, not on when it was created.
     """
 
     def __init__(self, searcher: Searcher) -> None:
         self.searcher = searcher
-        self._num_values = int(searcher.counts.max())
         self._keys: list[str] = []  # of the trials in the model
         self._num_fitted = self._num_seen = 0  # trials at the last refit, and now
 
@@ -139,7 +125,8 @@ class Predictor:
         self._catch_up()
         rewards = self.searcher.rewards
         scores = dict(zip(rewards, normal_scores(rewards.values()), strict=True))
-        mean, deviation = self._model(candidates, np.array([scores[key] for key in self._keys]))
+        told = np.array([scores[key] for key in self._keys])
+        mean, deviation = self._model(self.searcher.features(candidates), told)
         z = (mean - max(scores.values())) / deviation
         density = np.exp(-(z**2) / 2) / sqrt(2 * pi)
         improvement = deviation * (z * special.ndtr(z) + density)
@@ -167,7 +154,7 @@ class Predictor:
             self._fit(keys[:num_fitted])
             self._num_fitted = self._num_seen = num_fitted
         for key in keys[self._num_seen :]:
-            self._model.add(np.array(self.searcher.choices[key], "int16"))
+            self._model.add(self._features([key])[0])
             self._keys.append(key)
         self._num_seen = len(keys)
 
@@ -179,9 +166,11 @@ class Predictor:
             best = np.argsort(-scores, kind="stable")[: MAX_EXAMPLES // 2]
             kept = np.union1d(kept[-MAX_EXAMPLES // 2 :], best)
         self._keys = [keys[index] for index in kept]
-        choices = np.array([self.searcher.choices[key] for key in self._keys], "int16")
-        settings = likeliest(choices, scores[kept], self._num_values)
-        self._model = GaussianProcess(choices, self._num_values, *settings)
+        features = self._features(self._keys)
+        self._model = GaussianProcess(features, *likeliest(features, scores[kept]))
+
+    def _features(self, keys: list[str]) -> np.ndarray:
+        return self.searcher.features(np.array([self.searcher.choices[key] for key in keys]))
 
 
 class PredictorSearcher(Searcher):

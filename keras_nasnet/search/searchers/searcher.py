@@ -13,6 +13,7 @@ from keras_nasnet.search.space import Choices, Decision, checked
 
 Canonical: TypeAlias = Callable[[Choices], Choices]
 Allows: TypeAlias = Callable[[Choices], bool]
+Features: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
 ATTEMPTS = 50  # proposals, before falling back to counting up to new choices
 MOST_DRAWN = 10_000  # random choices, before none of them is taken to be allowed
@@ -60,6 +61,7 @@ class Searcher(ABC):
         self.canonical: Canonical
         self.canonical = canonical or getattr(decisions, "canonical", None) or tuple
         self.allows: Allows = getattr(decisions, "allows", lambda choices: True)
+        self.features: Features = getattr(decisions, "features", self._one_hot)
         self.rng = np.random.default_rng(seed)
         self.choices: dict[str, Choices] = {}
         self.rewards: dict[str, float | None] = {}  # in the order told; None is a failure
@@ -147,6 +149,11 @@ class Searcher(ABC):
         self.rewards = dict(state["rewards"])
         self._taken = {self.canonical(choices) for choices in self.choices.values()}
         self._is_exhausted = False
+
+    def _one_hot(self, choices: np.ndarray) -> np.ndarray:
+        """Features of which the squared distance is the share of decisions that differ."""
+        one_hot = choices[..., None] == np.arange(self.counts.max())
+        return one_hot.reshape(len(choices), -1) / math.sqrt(2 * len(self.counts))
 
     def _named(self, choices: Choices) -> dict[str, int]:
         return {name: index for (name, _), index in zip(self.decisions, choices, strict=True)}
