@@ -25,7 +25,7 @@ from keras_nasnet.cells.catalog import GENOTYPES, NASNET_A
 from keras_nasnet.data.source import open_data
 from keras_nasnet.search.limits import Limits, size_of
 from keras_nasnet.search.local import share
-from keras_nasnet.search.plan import Scale
+from keras_nasnet.search.scale import Scale
 from keras_nasnet.search.searchers import RandomSearcher
 from keras_nasnet.search.space import SearchSpace
 

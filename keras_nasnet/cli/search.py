@@ -308,7 +308,7 @@ def _train_best(
     tuner: "NASNetTuner", data: str, final: dict[str, Any], executor: "Executor | None"
 ) -> None:
     from keras_nasnet.search.finalists import BEST_RUN
-    from keras_nasnet.search.plan import Scale
+    from keras_nasnet.search.scale import Scale
 
     scale = Scale(**final | {name: tuple(final[name]) for name in ("size", "augmentation")})
     console.print(f"a network of the best cell: {scale}, {scale.epochs} epochs ...")

@@ -35,8 +35,9 @@ def planned(
     settings: dict[str, Any], num_workers: int | None, executor: "Executor | None"
 ) -> dict[str, Any]:
     """The settings with what was not given: by a plan for the time there is, if there is one."""
-    from keras_nasnet.search.plan import NUM_RUNGS, OF_RECIPE, plan_search
+    from keras_nasnet.search.plan import plan_search
     from keras_nasnet.search.rungs import Rungs
+    from keras_nasnet.search.scale import NUM_RUNGS, OF_RECIPE
 
     recipe = recipe_of(settings["recipe"], settings["set"])
     if settings["seconds"] is None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from keras_tuner.engine.trial import Trial
 
 from keras_nasnet.search.child import HELD_OUT_SHARE, Child, ChildFailedError, model_of
-from keras_nasnet.search.plan import Scale
 from keras_nasnet.search.progress import reason_of, score_text
 from keras_nasnet.search.report import Row
+from keras_nasnet.search.scale import Scale
 from keras_nasnet.search.trials import Attempts
 from keras_nasnet.terminal import console
 

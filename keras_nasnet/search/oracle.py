@@ -177,8 +177,9 @@ class SearcherOracle(WholeOracle):
 
     def _count(self, trial: Trial) -> None:
         """Takes the reward of a trial that ended a rung, the first time for the searcher too."""
-        reward = trial.score if trial.status == COMPLETED else None
-        if reward is not None:
+        reward = None
+        if trial.status == COMPLETED:
+            reward = float(trial.score)  # NumPy's own would be written with its type
             reward = -reward if self.objective.direction == "min" else reward
             self.rung_rewards.setdefault(trial.trial_id, []).append(reward)
         self.searcher.tell(trial.trial_id, reward, trial.hyperparameters.values)

@@ -1,4 +1,4 @@
-"""From a number of minutes to a search: how large children are, how long and how many train."""
+"""From a number of minutes to a search: how large children are, and how many are tried."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -12,11 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_nasnet.cells.catalog import network_of
-from keras_nasnet.cells.config import NASNetConfig
 from keras_nasnet.cells.genotype import Genotype
-from keras_nasnet.cells.layout import output_width
-from keras_nasnet.check import check_integers
 from keras_nasnet.data.source import open_data
 from keras_nasnet.search.attempt import Outcome
 from keras_nasnet.search.child import HELD_OUT_SHARE, Child, ChildFailedError, Measuring
@@ -24,121 +20,21 @@ from keras_nasnet.search.limits import size_of
 from keras_nasnet.search.local import default_workers
 from keras_nasnet.search.progress import reason_of
 from keras_nasnet.search.rungs import Rungs
+from keras_nasnet.search.scale import CHILD_SIDE, FACTOR, NUM_RUNGS, Scale, scales, suited
 from keras_nasnet.search.searchers import RandomSearcher
 from keras_nasnet.search.space import SearchSpace
 from keras_nasnet.search.trials import MAX_LOSSES, Attempts, attempts_on, room
-from keras_nasnet.tensor import Size
 from keras_nasnet.training.budget import Pace
 from keras_nasnet.training.choices import median_side
-from keras_nasnet.training.job import Job
 from keras_nasnet.training.recipes import Recipe
 
 FINAL_SHARE = 0.25  # of the time, to train a network of the best cell
 MIN_CELLS = 50  # to choose among: with fewer, children are made smaller
 LARGER = 4  # times the pixels or the multiply-adds from one scale to the next, at least
 LEAST_CELLS = 9  # of which one reaches the third rung
-NUM_RUNGS, FACTOR = 3, 3
 FINAL_EPOCHS = 8  # at least, or the final network is a smaller one
 MOST_EPOCHS = 600  # Zoph et al. 2018, section 4.1
-CROPPED_EPOCHS = 20  # as the paper's children; with nine, crops cost four points of accuracy
-AVERAGED = 0.9  # in early rungs, averaged weights are ranked more as cells are at the end
 DRAWN = 15  # cells, of which the middling one is measured
-
-
-# What a scale chooses of a recipe.
-OF_RECIPE = ("epochs", "batch_size", "augmentation", "ema_momentum")
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """How large a child is, and how long it trains.
-
-    Args:
-        size: `(height, width)` of its images.
-        num_cells: int, normal cells in each stage.
-        filters: int, of the first stage.
-        num_images: int, to train on.
-        batch_size: int.
-        epochs: int, to the last rung.
-        augmentation, ema_momentum: as in `Recipe`.
-    """
-
-    size: Size
-    num_cells: int
-    filters: int
-    num_images: int
-    batch_size: int
-    epochs: int
-    augmentation: tuple[str, ...]
-    ema_momentum: float = AVERAGED
-
-    def config(self, genotype: Genotype) -> NASNetConfig:
-        """The child of a genotype."""
-        filters = 4 * self.filters * output_width(genotype.normal)
-        return network_of(genotype, "cifar", num_cells=self.num_cells, penultimate_filters=filters)
-
-    def job(self, genotype: Genotype, settings: Recipe, data: str, seed: int) -> Job:
-        """The training of that child."""
-        changes = {name: getattr(self, name) for name in OF_RECIPE}
-        return Job(self.config(genotype), replace(settings, **changes), data, self.size, seed)
-
-    def __str__(self) -> str:
-        return (
-            f"{self.size[0]} x {self.size[1]} pixels, {self.num_cells} cells a stage, "
-            f"{self.filters} filters"
-        )
-
-
-# Our choice: the first ranks cells in seconds (benchmarks/results/search.md), the last is the
-# paper's child (appendix A). Steps are those to the last rung; the epochs follow from the images.
-_SCALES = (
-    {"pixels": 16, "num_cells": 1, "filters": 8, "num_images": 6_000, "steps": 840},
-    {"pixels": 32, "num_cells": 1, "filters": 16, "num_images": 12_000, "steps": 1_680},
-    {"pixels": 32, "num_cells": 2, "filters": 32, "num_images": 45_000, "steps": 7_000},
-)
-BATCH_SIZE = 64
-CHILD_SIDE = 128  # pixels: of photographs, what children look at at most
-
-
-def scales(
-    num_images: int, side: int, augmentation: tuple[str, ...], given: Mapping[str, Any]
-) -> list[Scale]:
-    """Sizes of children to choose from, the smallest first.
-
-    Args:
-        num_images: int, how many there are to train on.
-        side: int, the images' shorter side in pixels.
-        augmentation: as in `Recipe`, for a long training.
-        given: values of `Scale`'s arguments that are not to be chosen.
-
-    Raises:
-        ValueError: if one of them is below 1.
-    """
-    others = {"size", "augmentation", "ema_momentum"}
-    check_integers(1, **{name: given[name] for name in given.keys() - others})
-    found = []
-    for each in _SCALES:
-        pixels = each["pixels"] * max(1, side // 32)
-        images = given.get("num_images", min(num_images, each["num_images"]))
-        batch_size = given.get("batch_size", min(BATCH_SIZE, max(8, images // 8)))
-        epochs = max(FACTOR ** (NUM_RUNGS - 1), round(each["steps"] / max(1, images // batch_size)))
-        epochs = given.get("epochs", epochs)
-        scale = Scale(
-            size=(pixels, pixels),
-            num_cells=each["num_cells"],
-            filters=each["filters"],
-            num_images=images,
-            batch_size=batch_size,
-            epochs=epochs,
-            augmentation=_suited(augmentation, epochs),
-        )
-        found.append(replace(scale, **given))
-    return list(dict.fromkeys(found))
-
-
-def _suited(augmentation: tuple[str, ...], epochs: int) -> tuple[str, ...]:
-    """Without crops where few epochs leave no time to learn from them."""
-    return tuple(each for each in augmentation if each != "pad_crop" or epochs >= CROPPED_EPOCHS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +129,10 @@ def make_plan(
             f"minutes: wanted about {least:.0f} or more, as a middling child takes "
             f"{sum(_rung_s(rungs, paces[best])):.0f} s here; got {seconds / 60:.3g}"
         )
-    suited = partial(_final, num_images=num_images, seconds=final_s, augmentation=augmentation)
-    large_enough = [each for each in paces if suited(each, paces[each]).epochs >= FINAL_EPOCHS]
+    final_of = partial(_final, num_images=num_images, seconds=final_s, augmentation=augmentation)
+    large_enough = [each for each in paces if final_of(each, paces[each]).epochs >= FINAL_EPOCHS]
     largest = (large_enough or candidates[:1])[-1]
-    final = suited(largest, alone(largest) if alone else paces[largest])
+    final = final_of(largest, alone(largest) if alone else paces[largest])
     return Plan(best, rungs, paces[best], search_s, num_workers, final)
 
 
@@ -256,7 +152,7 @@ def _final(
     """The same network for all images, with as many epochs as the time allows."""
     epoch_s = pace.epoch_s * num_images / scale.num_images
     epochs = max(1, min(int((seconds - pace.start_s) / epoch_s), MOST_EPOCHS))
-    wanted = scale.augmentation if augmentation is None else _suited(augmentation, epochs)
+    wanted = scale.augmentation if augmentation is None else suited(augmentation, epochs)
     return replace(scale, num_images=num_images, epochs=epochs, augmentation=wanted)
 
 

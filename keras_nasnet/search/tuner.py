@@ -19,13 +19,13 @@ from keras_nasnet.search import SEARCHERS
 from keras_nasnet.search.child import HELD_OUT_SHARE, Child, inspect_data, model_of
 from keras_nasnet.search.finalists import train_best, train_longer
 from keras_nasnet.search.oracle import SearcherOracle
-from keras_nasnet.search.plan import Scale
 from keras_nasnet.search.private import WholeTuner
 from keras_nasnet.search.progress import SearchProgress, score_text
 from keras_nasnet.search.record import SearchRecord
 from keras_nasnet.search.report import SIZES
 from keras_nasnet.search.report_rungs import pareto
 from keras_nasnet.search.rungs import Rungs
+from keras_nasnet.search.scale import Scale
 from keras_nasnet.search.searchers import Searcher
 from keras_nasnet.search.space import SearchSpace
 from keras_nasnet.search.trials import RunTrial, Work, attempts_on, run_trials

@@ -9,8 +9,9 @@ from support.command import run
 from support.works import Counting
 
 from keras_nasnet.search import NASNetTuner
-from keras_nasnet.search.plan import Plan, Scale
+from keras_nasnet.search.plan import Plan
 from keras_nasnet.search.rungs import Rungs
+from keras_nasnet.search.scale import Scale
 from keras_nasnet.training.budget import Pace
 
 

@@ -1,6 +1,7 @@
 """Successive halving: which children train on, in a search and after a kill."""
 
 import csv
+import json
 
 import keras
 import pytest
@@ -106,6 +107,7 @@ def test_a_search_halves(tmp_path):
     assert {key: int(row["epochs"]) for key, row in rows.items()} == {
         key: (1, 3, 9)[len(each) - 1] for key, each in rewards.items()
     }
+    assert {key: json.loads(row["rewards"]) for key, row in rows.items()} == rewards
     told = one.oracle.searcher.rewards
     assert told == {key: each[0] for key, each in rewards.items()}, "all of the first rung"
 

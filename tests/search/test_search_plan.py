@@ -8,7 +8,8 @@ from keras_nasnet import NASNET_A
 from keras_nasnet.cells.summary import summarize
 from keras_nasnet.search import SearchSpace
 from keras_nasnet.search.limits import Limits, size_of
-from keras_nasnet.search.plan import make_plan, middling, scales
+from keras_nasnet.search.plan import make_plan, middling
+from keras_nasnet.search.scale import scales
 from keras_nasnet.training.budget import Pace
 
 AUGMENTATION = ("pad_crop", "flip")
