@@ -12,8 +12,10 @@ MAX_RUNGS = 10
 class Rungs:
     """How far children train, and which of them train on.
 
-    A child trains to the first rung. When it is among the best `1 / factor` of those that have
-    ended a rung, it goes on to the next one; the others are dropped. No child waits for another.
+    A child trains to the first rung. Of those that have ended a rung the best `1 / factor` go on to
+    the next one; the others are dropped. No child waits for another, so some go on that would not
+    if all were known. Unlike in the paper, they count: never do more go on, even if later ones are
+    better, as those of a searcher that learns are. Otherwise they take the time of new cells.
 
     Args:
         epochs: tuple of int, epochs from a child's start to the end of each rung, ascending. With
@@ -77,8 +79,7 @@ class Rungs:
         """
         for rung in reversed(range(len(self) - 1)):
             ended = [trial for trial, each in rewards.items() if len(each) > rung]
-            ended.sort(key=lambda trial: rewards[trial][rung], reverse=True)
-            for trial in ended[: len(ended) // self.factor]:
-                if len(rewards[trial]) == rung + 1 and trial not in others:
-                    return trial
+            waiting = [key for key in ended if len(rewards[key]) == rung + 1 and key not in others]
+            if len(ended) - len(waiting) < len(ended) // self.factor:
+                return max(waiting, key=lambda trial: rewards[trial][rung])
         return None
