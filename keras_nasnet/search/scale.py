@@ -16,6 +16,7 @@ from keras_nasnet.training.recipes import Recipe
 CROPPED_EPOCHS = 20  # as the paper's children; with nine, crops cost four points of accuracy
 AVERAGED = 0.9  # in early rungs, averaged weights are ranked more as cells are at the end
 NUM_RUNGS, FACTOR = 3, 3
+
 # What a scale chooses of a recipe.
 OF_RECIPE = ("epochs", "batch_size", "augmentation", "ema_momentum")
 

@@ -34,6 +34,9 @@ class Searcher(ABC):
 
     Attributes:
         num_starts: int, number of initial random trials.
+        features: function from an int array `(candidates, decisions)` to a float array
+            `(candidates, features)`, by whose distance predictors take choices to be alike: that
+            of a `SearchSpace`, else which decisions differ.
 
     Raises:
         ValueError: if there are no decisions, a name occurs twice, or a number is below 1.
