@@ -104,6 +104,11 @@ def scrolled(body: str, label: str) -> str:
     return f'<div class="scroll" role="group" aria-label="{label}" tabindex="0">{body}</div>'
 
 
+def folded(summary: str, body: str) -> str:
+    """What is shown when its summary, plain text, is clicked; `body` is HTML."""
+    return f"<details><summary>{escape(summary)}</summary>{body}</details>"
+
+
 def draw(drawing: Callable[..., None], *arguments: Any, size: tuple[float, float] = (10, 5)) -> Any:
     """A matplotlib figure, drawn by `drawing(figure, *arguments)`.
 

@@ -55,7 +55,7 @@ def planned(
     }
     by_hand = [text.partition("=")[0] for text in settings["set"]]
     given |= {name: getattr(recipe, name) for name in OF_RECIPE if name in by_hand}
-    console.print("measuring a middling child ...")
+    console.print("measuring some children ...")
     plan = plan_search(
         settings["data"],
         space_of(settings),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from keras_nasnet.inference.evaluation import TOP, ClassScore, Evaluation
-from keras_nasnet.page import draw, drawing, named, scrolled, svg, table
+from keras_nasnet.page import draw, drawing, folded, named, scrolled, svg, table
 
 MATRIX_CLASSES = 20  # of a confusion matrix; of more, the pairs most often confused
 NUM_CLASSES, NUM_PAIRS = 20, 20
@@ -74,7 +74,7 @@ def classes(evaluation: Evaluation) -> str:
     text += "images taken for the class that are of it. The worst recall is first.</p>"
     text += of(scores[:NUM_CLASSES])
     if rest := scores[NUM_CLASSES:]:
-        text += f"<details><summary>{len(rest):,} more classes</summary>{of(rest)}</details>"
+        text += folded(f"{len(rest):,} more classes", of(rest))
     if missing := [named(score.name) for score in evaluation.classes if not score.support]:
         more = f" and {len(missing) - NUM_CLASSES:,} more" if missing[NUM_CLASSES:] else ""
         text += f"<p>No images of {', '.join(missing[:NUM_CLASSES])}{more}.</p>"

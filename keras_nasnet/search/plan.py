@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,7 +34,9 @@ LARGER = 4  # times the pixels or the multiply-adds from one scale to the next, 
 LEAST_CELLS = 9  # of which one reaches the third rung
 FINAL_EPOCHS = 8  # at least, or the final network is a smaller one
 MOST_EPOCHS = 600  # Zoph et al. 2018, section 4.1
-DRAWN = 15  # cells, of which the middling one is measured
+# Cells that are drawn, and those that are measured of them, by their place in multiply-adds. Steps
+# of cells with equal multiply-adds differ by a factor of two.
+NUM_DRAWN, MEASURED = 15, (3, 7, 11)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Plan:
     Args:
         scale: `Scale` of the children.
         rungs: `Rungs` of their training.
-        pace: `Pace` of a middling child.
+        pace: mean `Pace` of typical children.
         search_s: float, seconds for the search, from which on nothing new is started.
         num_workers: int, how many children train at once.
         final: `Scale` of the network that is trained at the end, alone, with all images.
@@ -59,7 +61,7 @@ class Plan:
 
     @property
     def rung_s(self) -> list[float]:
-        """Seconds that a middling child takes for each rung."""
+        """Seconds that a child takes for each rung, in the mean."""
         return _rung_s(self.rungs, self.pace)
 
     @property
@@ -100,7 +102,7 @@ def make_plan(
     Args:
         seconds: float, from now on.
         candidates: list of `Scale`, the smallest first.
-        pace_of: measures the `Pace` of a middling child.
+        pace_of: measures the mean `Pace` of typical children.
         num_images: int, to train the final network on.
         num_workers: int, as in `NASNetTuner.search`.
         alone: measures it where no other trains beside it; None (default): as `pace_of`.
@@ -126,7 +128,7 @@ def make_plan(
     if cells[0] < LEAST_CELLS:
         least = seconds * LEAST_CELLS / max(1, cells[0]) / 60
         raise ValueError(
-            f"minutes: wanted about {least:.0f} or more, as a middling child takes "
+            f"minutes: wanted about {least:.0f} or more, as a child takes "
             f"{sum(_rung_s(rungs, paces[best])):.0f} s here; got {seconds / 60:.3g}"
         )
     final_of = partial(_final, num_images=num_images, seconds=final_s, augmentation=augmentation)
@@ -169,7 +171,7 @@ def plan_search(
     num_workers: int | None = None,
     executor: Executor | None = None,
 ) -> Plan:
-    """Measures a middling child where children will train, and plans a search.
+    """Measures typical children where children will train, and plans a search.
 
     Args:
         data: str, as in `keras_nasnet.data.open_data`.
@@ -199,17 +201,17 @@ def plan_search(
     candidates = scales(num_images, side, settings.augmentation, given)
 
     def pace_on(attempts: Attempts, scale: Scale) -> Pace:
-        job = scale.job(middling(space, scale, seed), settings, data, seed)
-        child = Child(job, HELD_OUT_SHARE, num_images=scale.num_images)
+        jobs = [scale.job(cells, settings, data, seed) for cells in typical(space, scale, seed)]
+        paces: list[Pace] = []
         with TemporaryDirectory() as place:
-            attempts.begin("0", Path(place), Measuring(child))
-            ended: list[tuple[str, Outcome]] = []
-            while not ended:
-                ended = list(attempts.ended())
-        outcome = ended[0][1]
-        if outcome.results is None:
-            raise ChildFailedError(f"a middling child: {reason_of(outcome.message)}")
-        return Pace(**outcome.results[0])
+            waiting = list(enumerate(jobs))
+            while waiting or len(attempts):
+                while waiting and attempts.has_room():
+                    number, job = waiting.pop(0)
+                    child = Child(job, HELD_OUT_SHARE, num_images=scale.num_images)
+                    attempts.begin(str(number), Path(place) / str(number), Measuring(child))
+                paces += (_pace_of(outcome) for _, outcome in attempts.ended())
+        return Pace(*np.mean([astuple(pace) for pace in paces], 0).tolist())
 
     lost = (lambda *_: MAX_LOSSES + 1), (lambda: None)  # a second attempt would be as bad
     with (
@@ -233,9 +235,15 @@ def plan_search(
     return replace(plan, search_s=left_s)
 
 
-def middling(space: SearchSpace, scale: Scale, seed: int) -> Genotype:
-    """The cells of median multiply-adds among some random ones of a space."""
+def _pace_of(outcome: Outcome) -> Pace:
+    if outcome.results is None:
+        raise ChildFailedError(f"a child to measure: {reason_of(outcome.message)}")
+    return Pace(**outcome.results[0])
+
+
+def typical(space: SearchSpace, scale: Scale, seed: int) -> list[Genotype]:
+    """Cells of few, middling and many multiply-adds among random ones of a space."""
     searcher = RandomSearcher(space, seed)
-    drawn = [space.decode(searcher.ask(str(number))) for number in range(DRAWN)]
+    drawn = [space.decode(searcher.ask(str(number))) for number in range(NUM_DRAWN)]
     drawn.sort(key=lambda cells: size_of(scale.config(cells), scale.size)["mult_adds"])
-    return drawn[DRAWN // 2]
+    return [drawn[place] for place in MEASURED]

@@ -12,7 +12,7 @@ from keras_nasnet.cells.genotype import Genotype
 from keras_nasnet.cells.operation import OPERATIONS
 from keras_nasnet.cells.plot import plot_genotype
 from keras_nasnet.optional import import_optional
-from keras_nasnet.page import draw, drawing, picture, section, table, write_page
+from keras_nasnet.page import draw, drawing, picture, scrolled, section, table, write_page
 from keras_nasnet.search.progress import RECENT, score_text
 from keras_nasnet.search.report_rungs import (
     DROPPED,
@@ -85,6 +85,7 @@ def write_report(
         for suffix in FORMATS:
             plot_genotype(genotype, stem.with_suffix(suffix))
         cells = picture(stem.with_suffix(".svg").read_bytes(), stem.name, on_paper=True)
+        cells = scrolled(cells, "cells")
         sections.append(section(f"Cells of trial {row['trial']}", cells))
     title = f"Cell search: {folder.name}"
     write_page(folder / REPORT, title, _summary(trials, leaders, searcher), sections)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from keras_nasnet.page import section, table
+from keras_nasnet.page import folded, section, table
 from keras_nasnet.search.rungs import Rungs
 from keras_nasnet.training.log import read_log
 
@@ -94,7 +94,7 @@ def rungs_table(rows: Sequence[Row], rungs: Rungs, plan: Mapping[str, Any] | Non
 
 
 def dropped_table(rows: Sequence[Row], rungs: Rungs) -> str:
-    """A row for each dropped child: where, and which place it had there."""
+    """A row for each dropped child, folded: where, and which place it had there."""
     ended = reached([row for row in rows if row["reward"] is not None], rungs)
     lines = []
     for number, here in enumerate(ended[:-1]):
@@ -103,7 +103,12 @@ def dropped_table(rows: Sequence[Row], rungs: Rungs) -> str:
             if row not in ended[number + 1]:
                 reward, where = row["rewards"][number], str(rungs.epochs[number])
                 lines.append([row["trial"], where, f"{reward:.4f}", f"{place} of {len(here)}"])
-    return table(["trial", "dropped at epoch", "reward", "place there"], lines)
+    if not lines:
+        return ""
+    columns = ["trial", "dropped at epoch", "reward", "place there"]
+    return folded(
+        f"{len(lines):,} dropped, as one in {rungs.factor} goes on", table(columns, lines)
+    )
 
 
 def time_table(rows: Sequence[Row], plan: Mapping[str, Any] | None) -> str:

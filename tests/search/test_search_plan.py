@@ -8,7 +8,7 @@ from keras_nasnet import NASNET_A
 from keras_nasnet.cells.summary import summarize
 from keras_nasnet.search import SearchSpace
 from keras_nasnet.search.limits import Limits, size_of
-from keras_nasnet.search.plan import make_plan, middling
+from keras_nasnet.search.plan import make_plan, typical
 from keras_nasnet.search.scale import scales
 from keras_nasnet.training.budget import Pace
 
@@ -69,7 +69,7 @@ def test_the_final_network_has_the_whole_machine():
 def test_a_time_too_short_is_told_with_one_that_is_not():
     with pytest.raises(
         ValueError,
-        match="minutes: wanted about 3 or more, as a middling child takes 44 s here; got 1",
+        match="minutes: wanted about 3 or more, as a child takes 44 s here; got 1",
     ):
         make_plan(60, CIFAR10, pace_of(TWO_CORES), 45_000)
     assert make_plan(180, CIFAR10, pace_of(TWO_CORES), 45_000).num_cells[0] >= 9
@@ -111,11 +111,11 @@ def test_crops_are_for_trainings_of_many_epochs():
     assert final(1) == (True, ("flip",)), "what was given for the children"
 
 
-def test_a_middling_cell_is_within_the_limits():
+def test_typical_cells_are_within_the_limits():
     limits = Limits(max_mult_adds=600_000_000)
-    cells = middling(SearchSpace(limits=limits), CIFAR10[0], seed=0)
-    assert limits.allow(cells)
-    assert not limits.allow(middling(SearchSpace(), CIFAR10[0], seed=0)), "few random ones are"
+    cells = typical(SearchSpace(limits=limits), CIFAR10[0], seed=0)
+    assert all(map(limits.allow, cells))
+    assert not all(map(limits.allow, typical(SearchSpace(), CIFAR10[0], seed=0)))
 
 
 def test_limits_are_on_the_published_network_with_these_cells():
