@@ -134,7 +134,7 @@ def deal_out(data):
         yield source.take(mask)
 
 
-def train(genotype, data, parts):
+def train(genotype, data, parts, seed=0):
     """Trains a child.
 
     Returns:
@@ -183,7 +183,7 @@ def train(genotype, data, parts):
             return float(right / images)
 
     training, validation, judging = parts
-    job = SCALE.job(genotype, recipe("search-child"), data, seed=0)
+    job = SCALE.job(genotype, recipe("search-child"), data, seed)
     keras.utils.set_random_seed(job.seed)
     with tempfile.TemporaryDirectory() as folder, locked(Path(folder)) as lock:
         normalization = normalization_of(job, training, Path(folder), False)
