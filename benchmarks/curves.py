@@ -123,18 +123,18 @@ def claim(path):
     return True
 
 
-def deal_out(data):
+def deal_out(data, num_images=SCALE.num_images):
     """The training images: to train on, to validate with and to judge by."""
     source, _ = open_data(str(data))
     order = np.random.default_rng(0).permutation(len(source))
-    ends = np.cumsum([SCALE.num_images, VALIDATION, JUDGING])
+    ends = np.cumsum([num_images, VALIDATION, JUDGING])
     for indices in np.split(order, ends)[: len(ends)]:
         mask = np.zeros(len(source), bool)
         mask[indices] = True
         yield source.take(mask)
 
 
-def train(genotype, data, parts, seed=0):
+def train(genotype, data, parts, scale=SCALE, seed=0):
     """Trains a child.
 
     Returns:
@@ -183,7 +183,7 @@ def train(genotype, data, parts, seed=0):
             return float(right / images)
 
     training, validation, judging = parts
-    job = SCALE.job(genotype, recipe("search-child"), data, seed)
+    job = scale.job(genotype, recipe("search-child"), data, seed)
     keras.utils.set_random_seed(job.seed)
     with tempfile.TemporaryDirectory() as folder, locked(Path(folder)) as lock:
         normalization = normalization_of(job, training, Path(folder), False)

@@ -1,21 +1,26 @@
 """Whether children rank cells as larger networks do: the cells of `evidence.py`, as children.
 
-Trains each cell that `evidence.py` has trained larger as `curves.py` trains children, with several
-seeds, and judges it by 10,000 images that no search ranks by. Prints for each kind of cell the mean
-accuracy as children and larger, and how well the one ranks the cells as the other does. All images
-are training images of the data; it goes on where it stopped when it is run again.
+Trains each cell that `evidence.py` has trained larger as a child, of the scale of `curves.py` or
+another, and judges it by 10,000 images that no search ranks by. Prints for each scale the mean
+accuracy of each kind of cell as children and larger, and how well the one ranks cells as the other
+does. All images that children see are training images of the data; it goes on where it stopped when
+it is run again.
 
     KERAS_BACKEND=tensorflow python benchmarks/transfer.py --data cifar10
+    KERAS_BACKEND=tensorflow python benchmarks/transfer.py --data cifar10 --filters 12 --epochs 6
 """
 
 import argparse
 import os
 import sys
+import time
 from collections import defaultdict
 from concurrent.futures import FIRST_COMPLETED, wait
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from curves import SCALE
 from evidence import TABLES, TRAINED, Training, read
 from scipy.stats import spearmanr
 
@@ -23,74 +28,85 @@ from keras_nasnet.search.local import LocalExecutor
 from keras_nasnet.training.log import write_rows
 
 TABLE = TABLES / "transfer.csv"
+OF_SCALE = ("pixels", "filters", "images", "epochs")
 
 
-def accuracy(genotype, data, seed):
-    """That of a child."""
+def accuracy(genotype, data, scale, seed):
+    """That of a child, and the seconds it took."""
     sys.path.insert(0, str(Path(__file__).parent))
     from curves import deal_out, train
 
-    return train(genotype, data, list(deal_out(data)), seed)[1]
+    begin = time.monotonic()
+    _, found = train(genotype, data, list(deal_out(data, scale.num_images)), scale, seed)
+    return {"accuracy": f"{found:.4f}", "seconds": f"{time.monotonic() - begin:.0f}"}
 
 
 def measure(options):
+    scale = replace(
+        SCALE,
+        size=(options.pixels, options.pixels),
+        filters=options.filters,
+        num_images=options.images,
+        epochs=options.epochs,
+    )
     rows = read(TABLE)
-    done = {(row["cell"], int(row["seed"])) for row in rows}
-    cells = {row["cell"]: row["kind"] for row in read(TABLES / TRAINED)}
-    waiting = [
-        (Training(Path(), kind, cell, 0), seed)
-        for seed in range(options.seeds)
-        for cell, kind in cells.items()
-        if (cell, seed) not in done
-    ]
+    waiting = []
+    for seed in range(options.seeds):
+        for trained in read(TABLES / TRAINED):
+            row = {name: trained[name] for name in ("kind", "cell")}
+            row |= {name: str(getattr(options, name)) for name in OF_SCALE} | {"seed": str(seed)}
+            if row not in waiting and not any(row.items() <= each.items() for each in rows):
+                waiting.append(row)
     executor, running = LocalExecutor(options.processes), {}
     try:
         while waiting or running:
             while waiting and len(running) < options.processes:
-                unit, seed = waiting.pop(0)
-                arguments = unit.genotype(TABLES), str(options.data), seed
-                running[executor.submit(accuracy, *arguments)] = unit, seed
+                row = waiting.pop(0)
+                cells = Training(Path(), row["kind"], row["cell"], 0).genotype(TABLES)
+                arguments = cells, str(options.data), scale, int(row["seed"])
+                running[executor.submit(accuracy, *arguments)] = row
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                unit, seed = running.pop(future)
-                row = {"kind": unit.kind, "cell": unit.cell, "seed": seed}
-                rows.append(row | {"accuracy": f"{future.result():.4f}"})
+                rows.append(running.pop(future) | future.result())
                 write_rows(TABLE, rows)
                 print(*rows[-1].values(), flush=True)
     finally:
         executor.shutdown()
 
 
-def means(path):
+def means(rows):
     """Mean accuracies by kind and cell."""
     found = defaultdict(list)
-    for row in read(path):
+    for row in rows:
         found[row["kind"], row["cell"]].append(float(row["accuracy"]))
     return {key: np.mean(each) for key, each in found.items()}
 
 
 def report():
-    children, larger = means(TABLE), means(TABLES / TRAINED)
-    print(f"{'':12} cells  as children  larger")
-    for kind in dict.fromkeys(kind for kind, _ in larger):
-        keys = [key for key in larger if key[0] == kind]
-        of_kind = (np.mean([table[key] for key in keys]) for table in (children, larger))
-        print(f"{kind:12} {len(keys):5}  {next(of_kind):11.4f}  {next(of_kind):.4f}")
-    for name, keys in (
-        ("all cells", list(larger)),
-        ("random cells", [key for key in larger if key[0] == "random"]),
-    ):
-        pairs = np.array([(children[key], larger[key]) for key in keys])
-        deviations = pairs.std(0, ddof=1)
-        print(
-            f"{name}: Spearman correlation {spearmanr(*pairs.T).statistic:.2f}; deviations as "
-            f"children {deviations[0]:.4f}, larger {deviations[1]:.4f}"
-        )
+    larger = means(read(TABLES / TRAINED))
+    by_scale = defaultdict(list)
+    for row in read(TABLE):
+        by_scale[tuple(row[name] for name in OF_SCALE)].append(row)
+    for scale, rows in by_scale.items():
+        seconds = np.mean([float(row["seconds"]) for row in rows])
+        settings = ", ".join(f"{value} {name}" for name, value in zip(OF_SCALE, scale, strict=True))
+        print(f"\n{settings}: {seconds:.0f} s\n{'':12} cells  as children  larger")
+        children = means(rows)
+        for kind in dict.fromkeys(kind for kind, _ in children):
+            keys = [key for key in children if key[0] == kind]
+            small, large = (np.mean([table[key] for key in keys]) for table in (children, larger))
+            print(f"{kind:12} {len(keys):5}  {small:11.4f}  {large:.4f}")
+        pairs = np.array([(child, larger[key]) for key, child in children.items()])
+        print(f"Spearman correlation {spearmanr(*pairs.T).statistic:.2f}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, type=Path, help="a folder of images")
-    parser.add_argument("--seeds", type=int, default=2, help="of each child")
+    parser.add_argument("--pixels", type=int, default=SCALE.size[0], help="height and width")
+    parser.add_argument("--filters", type=int, default=SCALE.filters)
+    parser.add_argument("--images", type=int, default=SCALE.num_images)
+    parser.add_argument("--epochs", type=int, default=SCALE.epochs)
+    parser.add_argument("--seeds", type=int, default=1, help="of each child")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     measure(parser.parse_args())
     report()
