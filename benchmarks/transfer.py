@@ -33,7 +33,7 @@ OF_SCALE = ("pixels", "filters", "images", "epochs")
 
 def accuracy(genotype, data, scale, seed):
     """That of a child, and the seconds it took."""
-    sys.path.insert(0, str(Path(__file__).parent))
+    sys.path.insert(0, str(Path(__file__).parent))  # of a process that did not begin here
     from curves import deal_out, train
 
     begin = time.monotonic()

@@ -85,8 +85,7 @@ def write_report(
         for suffix in FORMATS:
             plot_genotype(genotype, stem.with_suffix(suffix))
         cells = picture(stem.with_suffix(".svg").read_bytes(), stem.name, on_paper=True)
-        cells = scrolled(cells, "cells")
-        sections.append(section(f"Cells of trial {row['trial']}", cells))
+        sections.append(section(f"Cells of trial {row['trial']}", scrolled(cells, "cells")))
     title = f"Cell search: {folder.name}"
     write_page(folder / REPORT, title, _summary(trials, leaders, searcher), sections)
 
