@@ -11,7 +11,7 @@ from evidence import PUBLISHED, SEARCHES, TABLES, TRAINED, read
 from scipy import stats
 
 from keras_nasnet.atomic import replace_file
-from keras_nasnet.page import draw
+from keras_nasnet.page import draw, svg
 
 KINDS = {
     "a": f"(a) {SEARCHES['a']}",
@@ -19,6 +19,7 @@ KINDS = {
     "random": "random cells",
     **{name: name for name in PUBLISHED},
 }
+PICTURE = Path(__file__).parents[1] / "docs" / "_static" / "evidence.svg"
 
 
 def found(path):
@@ -104,12 +105,13 @@ def picture(figure, accuracies):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=TABLES, help=f"of {TRAINED}")
-    folder = parser.parse_args().folder
-    accuracies = found(folder / TRAINED)
+    parser.add_argument("--out", type=Path, default=PICTURE, help="of the picture, as SVG")
+    options = parser.parse_args()
+    accuracies = found(options.folder / TRAINED)
     print_means(accuracies)
     print_differences(accuracies)
-    figure = draw(picture, accuracies, size=(9, 4))
-    replace_file(folder / "evidence.png", lambda beside: figure.savefig(beside, dpi=120))
+    figure = svg(draw(picture, accuracies, size=(9, 4)))
+    replace_file(options.out, lambda beside: beside.write_bytes(figure))
 
 
 if __name__ == "__main__":

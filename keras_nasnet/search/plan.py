@@ -20,7 +20,15 @@ from keras_nasnet.search.limits import size_of
 from keras_nasnet.search.local import default_workers
 from keras_nasnet.search.progress import reason_of
 from keras_nasnet.search.rungs import Rungs
-from keras_nasnet.search.scale import CHILD_SIDE, FACTOR, NUM_RUNGS, Scale, scales, suited
+from keras_nasnet.search.scale import (
+    CHILD_SIDE,
+    FACTOR,
+    LEAST_EPOCHS,
+    NUM_RUNGS,
+    Scale,
+    scales,
+    suited,
+)
 from keras_nasnet.search.searchers import RandomSearcher
 from keras_nasnet.search.space import SearchSpace
 from keras_nasnet.search.trials import MAX_LOSSES, Attempts, attempts_on, room
@@ -95,6 +103,7 @@ def make_plan(
     alone: Callable[[Scale], Pace] | None = None,
     num_rungs: int | None = None,
     factor: int = FACTOR,
+    least_epochs: int = LEAST_EPOCHS,
     augmentation: tuple[str, ...] | None = None,
 ) -> Plan:
     """The largest children of which enough can be tried, and the largest network after them.
@@ -108,34 +117,42 @@ def make_plan(
         alone: measures it where no other trains beside it; None (default): as `pace_of`.
         num_rungs: int; None (default) for as many as the epochs allow, up to 3.
         factor: as in `Rungs`.
-        augmentation: as for `scales`, of the final network; None (default) for the children's.
+        least_epochs: int, to which children's epochs are cut where too few of them could be tried.
+        augmentation: as for `scales`, of fewer epochs and of the final network; None (default) for
+            the children's.
 
     Raises:
         ValueError: if the time is too short for a search.
     """
     paces: dict[Scale, Pace] = {}
     search_s, final_s = (1 - FINAL_SHARE) * seconds, FINAL_SHARE * seconds
+
+    def cells(scale: Scale, pace: Pace) -> int:
+        """How many are tried."""
+        return _num_cells(_rungs(scale, num_rungs, factor), pace, search_s * num_workers)[0]
+
     best = candidates[0]
     for scale in candidates:
         paces[scale] = pace_of(scale)
-        cells = _num_cells(_rungs(scale, num_rungs, factor), paces[scale], search_s * num_workers)
-        if cells[0] >= MIN_CELLS:
+        if cells(scale, paces[scale]) >= MIN_CELLS:
             best = scale
-        if cells[0] < LARGER * MIN_CELLS:
+        if cells(scale, paces[scale]) < LARGER * MIN_CELLS:
             break
+    pace = paces[best]
+    while best.epochs > least_epochs and cells(best, pace) < MIN_CELLS:
+        best = _trained(best, best.epochs - 1, augmentation)
     rungs = _rungs(best, num_rungs, factor)
-    cells = _num_cells(rungs, paces[best], search_s * num_workers)
-    if cells[0] < LEAST_CELLS:
-        least = seconds * LEAST_CELLS / max(1, cells[0]) / 60
+    if cells(best, pace) < LEAST_CELLS:
+        least = seconds * LEAST_CELLS / max(1, cells(best, pace)) / 60
         raise ValueError(
             f"minutes: wanted about {least:.0f} or more, as a child takes "
-            f"{sum(_rung_s(rungs, paces[best])):.0f} s here; got {seconds / 60:.3g}"
+            f"{sum(_rung_s(rungs, pace)):.0f} s here; got {seconds / 60:.3g}"
         )
     final_of = partial(_final, num_images=num_images, seconds=final_s, augmentation=augmentation)
     large_enough = [each for each in paces if final_of(each, paces[each]).epochs >= FINAL_EPOCHS]
     largest = (large_enough or candidates[:1])[-1]
     final = final_of(largest, alone(largest) if alone else paces[largest])
-    return Plan(best, rungs, paces[best], search_s, num_workers, final)
+    return Plan(best, rungs, pace, search_s, num_workers, final)
 
 
 def _rungs(scale: Scale, num_rungs: int | None, factor: int) -> Rungs:
@@ -154,8 +171,12 @@ def _final(
     """The same network for all images, with as many epochs as the time allows."""
     epoch_s = pace.epoch_s * num_images / scale.num_images
     epochs = max(1, min(int((seconds - pace.start_s) / epoch_s), MOST_EPOCHS))
+    return replace(_trained(scale, epochs, augmentation), num_images=num_images)
+
+
+def _trained(scale: Scale, epochs: int, augmentation: tuple[str, ...] | None) -> Scale:
     wanted = scale.augmentation if augmentation is None else suited(augmentation, epochs)
-    return replace(scale, num_images=num_images, epochs=epochs, augmentation=wanted)
+    return replace(scale, epochs=epochs, augmentation=wanted)
 
 
 def plan_search(
@@ -227,6 +248,7 @@ def plan_search(
             alone=partial(pace_on, alone) if executor is None and num_workers > 1 else None,
             num_rungs=num_rungs,
             factor=factor,
+            least_epochs=given.get("epochs", LEAST_EPOCHS),
             augmentation=None if "augmentation" in given else settings.augmentation,
         )
     left_s = plan.search_s - (time.monotonic() - start)

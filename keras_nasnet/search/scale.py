@@ -16,6 +16,7 @@ from keras_nasnet.training.recipes import Recipe
 CROPPED_EPOCHS = 20  # as the paper's children; with nine, crops cost four points of accuracy
 AVERAGED = 0.9  # in early rungs, averaged weights are ranked more as cells are at the end
 NUM_RUNGS, FACTOR = 3, 3
+LEAST_EPOCHS = FACTOR ** (NUM_RUNGS - 1)  # of which the first rung is one
 
 # What a scale chooses of a recipe.
 OF_RECIPE = ("epochs", "batch_size", "augmentation", "ema_momentum")
@@ -93,7 +94,7 @@ def scales(
         pixels = each["pixels"] * max(1, side // 32)
         images = given.get("num_images", min(num_images, each["num_images"]))
         batch_size = given.get("batch_size", min(BATCH_SIZE, max(8, images // 8)))
-        epochs = max(FACTOR ** (NUM_RUNGS - 1), round(each["steps"] / max(1, images // batch_size)))
+        epochs = max(LEAST_EPOCHS, round(each["steps"] / max(1, images // batch_size)))
         epochs = given.get("epochs", epochs)
         scale = Scale(
             size=(pixels, pixels),

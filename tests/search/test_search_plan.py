@@ -84,6 +84,21 @@ def test_few_images_are_seen_more_often_and_photographs_larger():
     assert steps == pytest.approx(many.epochs * (6_000 // 64), rel=0.1)
 
 
+def test_children_of_few_images_train_for_fewer_epochs_where_the_time_is_short():
+    few = scales(1_300, 32, AUGMENTATION, {})
+    hours, minutes = (
+        make_plan(60 * each, few, pace_of(TWO_CORES), 1_300, augmentation=AUGMENTATION)
+        for each in (60, 5)
+    )
+    assert few[0].epochs > 20
+    assert hours.scale.augmentation == few[0].augmentation == AUGMENTATION
+    assert 9 <= minutes.scale.epochs < 20
+    assert minutes.rungs.epochs[-1] == minutes.scale.epochs
+    assert minutes.scale.augmentation == ("flip",), "as of any training that short"
+    given = make_plan(300, few, pace_of(TWO_CORES), 1_300, least_epochs=few[0].epochs)
+    assert given.scale == few[0]
+
+
 def test_what_is_given_is_not_chosen():
     given = {"size": (24, 24), "num_cells": 3, "filters": 4, "num_images": 500, "epochs": 2}
     (scale,) = scales(45_000, 32, AUGMENTATION, given | {"batch_size": 50})
