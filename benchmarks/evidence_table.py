@@ -98,6 +98,7 @@ def picture(figure, accuracies):
         )  # fmt: skip
     axes.set_yticks(list(places.values()), [KINDS[kind] for kind in places])
     axes.set(xlabel="accuracy on the test images")
+    axes.margins(y=0.1)
     axes.grid(alpha=0.3)
     axes.legend()
 

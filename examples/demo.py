@@ -52,7 +52,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one trial, one epoch, any accuracy")
     options = parser.parse_args()
-    trials, child_epochs, epochs = (1, 1, 1) if options.quick else (8, 2, 6)
+    trials, child_epochs, epochs = (1, 1, 1) if options.quick else (24, 9, 6)
 
     start = time.monotonic()
     shutil.rmtree(FOLDER, ignore_errors=True)
