@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import keras
 from keras import ops
@@ -129,40 +129,42 @@ def _sums_shifted(x: Tensor) -> bool:
 def _convolve_depthwise_onednn(x: Tensor, kernel: Tensor) -> Tensor:
     """Same padding, no strides; the kernel's gradient by `MAX_COLUMNS` of its columns at a time."""
     import tensorflow as tf
+    from tensorflow.python.eager import record
 
+    kernel = tf.convert_to_tensor(kernel)
     rows, columns, *channels = kernel.shape
     settings = {"strides": [1, 1, 1, 1]}
 
-    @tf.custom_gradient
-    def convolve(x: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
-        def gradients(upstream: Tensor) -> tuple[Tensor, Tensor]:
-            of_x = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
-                input_sizes=tf.shape(x),
-                filter=kernel,
-                out_backprop=upstream,
-                padding="SAME",
-                **settings,
-            )
-            before = [(rows - 1) // 2, (columns - 1) // 2]
-            padded = tf.pad(x, [(0, 0), (before[0], rows // 2), (before[1], columns // 2), (0, 0)])
-            of_kernel = []
-            for first in range(0, columns, MAX_COLUMNS):
-                count = min(MAX_COLUMNS, columns - first)
-                width = tf.shape(x)[2] + count - 1
-                of_kernel.append(
-                    tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
-                        input=tf.slice(padded, [0, 0, first, 0], [-1, -1, width, -1]),
-                        filter_sizes=[rows, count, *channels],
-                        out_backprop=upstream,
-                        padding="VALID",
-                        **settings,
-                    )
+    def gradients(upstream: Tensor) -> tuple[Tensor, Tensor]:
+        of_x = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+            input_sizes=tf.shape(x),
+            filter=kernel,
+            out_backprop=upstream,
+            padding="SAME",
+            **settings,
+        )
+        before = [(rows - 1) // 2, (columns - 1) // 2]
+        padded = tf.pad(x, [(0, 0), (before[0], rows // 2), (before[1], columns // 2), (0, 0)])
+        of_kernel = []
+        for first in range(0, columns, MAX_COLUMNS):
+            count = min(MAX_COLUMNS, columns - first)
+            width = tf.shape(x)[2] + count - 1
+            of_kernel.append(
+                tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
+                    input=tf.slice(padded, [0, 0, first, 0], [-1, -1, width, -1]),
+                    filter_sizes=[rows, count, *channels],
+                    out_backprop=upstream,
+                    padding="VALID",
+                    **settings,
                 )
-            return of_x, tf.concat(of_kernel, 1)
+            )
+        return of_x, tf.concat(of_kernel, 1)
 
-        return tf.nn.depthwise_conv2d(x, kernel, padding="SAME", **settings), gradients
-
-    return convolve(x, tf.convert_to_tensor(kernel))  # a variable could not be given
+    # `tf.custom_gradient` would do this too, but it keeps every graph for good.
+    with record.stop_recording():
+        y = tf.nn.depthwise_conv2d(x, kernel, padding="SAME", **settings)
+    record.record_operation("DepthwiseConv2d", [y], [x, kernel], gradients)
+    return y
 
 
 @cache

@@ -1,5 +1,7 @@
 """The layers against a float64 NumPy reference, and as Keras layers."""
 
+import gc
+import weakref
 from functools import partial
 
 import keras
@@ -236,6 +238,23 @@ def test_wide_depthwise_kernels_are_trained_without_a_graph_too(monkeypatch):
             loss = tf.reduce_sum(layer(x, training=True) ** 3)
         gradients.append(tape.gradient(loss, layer.depthwise_kernel.value).numpy())
     assert relative_difference(*gradients) <= 1e-5
+
+
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="oneDNN is TensorFlow's")
+def test_a_gradient_by_columns_keeps_no_graph(monkeypatch):
+    """A search traces hundreds of them in one process."""
+    import tensorflow as tf
+
+    monkeypatch.setattr(convolution, "is_onednn_used", lambda: True)
+    graphs = []
+
+    def convolve(x, kernel):
+        graphs.append(weakref.ref(tf.compat.v1.get_default_graph()))
+        return convolve_depthwise(x, kernel, training=True)
+
+    value_and_gradients(convolve, images(2, 6, 6, 4), images(5, 5, 4, 1), jit_compile=False)
+    gc.collect()
+    assert [graph() for graph in graphs] == [None]
 
 
 def value_and_gradients(function, *arguments, jit_compile=True):
