@@ -57,11 +57,11 @@ def main() -> int:
     start = time.monotonic()
     shutil.rmtree(FOLDER, ignore_errors=True)
     search, run = FOLDER / "search", FOLDER / "run"
-    children = ["--blocks", "2", "--num-cells", "1", "--filters", "8"]
+    children = ["--blocks", "2", "--num-cells", "1", "--filters", "8", "--input-size", "16"]
     recipe = ["--set", "batch_size=32", "learning_rate=0.1", "augmentation="]
     keras_nasnet(
         *("search", "--data", "digits", "--trials", trials, *children, *recipe),
-        *(f"epochs={child_epochs}", "--out", search),
+        *("ema_momentum=0.9", f"epochs={child_epochs}", "--out", search),
     )
     best = Genotype.from_json((search / "best.json").read_text())
     filters = 4 * FILTERS * output_width(best.normal)
