@@ -40,6 +40,7 @@ FINAL_SHARE = 0.25  # of the time, to train a network of the best cell
 MIN_CELLS = 50  # to choose among: with fewer, children are made smaller
 LARGER = 4  # times the pixels or the multiply-adds from one scale to the next, at least
 LEAST_CELLS = 9  # of which one reaches the third rung
+MOST_CUT = 2  # times fewer steps; of still fewer, the first rung ranks by chance
 FINAL_EPOCHS = 8  # at least, or the final network is a smaller one
 MOST_EPOCHS = 600  # Zoph et al. 2018, section 4.1
 # Cells that are drawn, and those that are measured of them, by their place in multiply-adds. Steps
@@ -103,7 +104,7 @@ def make_plan(
     alone: Callable[[Scale], Pace] | None = None,
     num_rungs: int | None = None,
     factor: int = FACTOR,
-    least_epochs: int = LEAST_EPOCHS,
+    cuts_epochs: bool = True,
     augmentation: tuple[str, ...] | None = None,
 ) -> Plan:
     """The largest children of which enough can be tried, and the largest network after them.
@@ -117,7 +118,8 @@ def make_plan(
         alone: measures it where no other trains beside it; None (default): as `pace_of`.
         num_rungs: int; None (default) for as many as the epochs allow, up to 3.
         factor: as in `Rungs`.
-        least_epochs: int, to which children's epochs are cut where too few of them could be tried.
+        cuts_epochs: bool. Whether children train for fewer epochs, down to half of them, where too
+            few could be tried.
         augmentation: as for `scales`, of fewer epochs and of the final network; None (default) for
             the children's.
 
@@ -139,6 +141,7 @@ def make_plan(
         if cells(scale, paces[scale]) < LARGER * MIN_CELLS:
             break
     pace = paces[best]
+    least_epochs = max(LEAST_EPOCHS, best.epochs // MOST_CUT) if cuts_epochs else best.epochs
     while best.epochs > least_epochs and cells(best, pace) < MIN_CELLS:
         best = _trained(best, best.epochs - 1, augmentation)
     rungs = _rungs(best, num_rungs, factor)
@@ -248,7 +251,7 @@ def plan_search(
             alone=partial(pace_on, alone) if executor is None and num_workers > 1 else None,
             num_rungs=num_rungs,
             factor=factor,
-            least_epochs=given.get("epochs", LEAST_EPOCHS),
+            cuts_epochs="epochs" not in given,
             augmentation=None if "augmentation" in given else settings.augmentation,
         )
     left_s = plan.search_s - (time.monotonic() - start)

@@ -90,13 +90,14 @@ def test_children_of_few_images_train_for_fewer_epochs_where_the_time_is_short()
         make_plan(60 * each, few, pace_of(TWO_CORES), 1_300, augmentation=AUGMENTATION)
         for each in (60, 5)
     )
-    assert few[0].epochs > 20
-    assert hours.scale.augmentation == few[0].augmentation == AUGMENTATION
-    assert 9 <= minutes.scale.epochs < 20
-    assert minutes.rungs.epochs[-1] == minutes.scale.epochs
-    assert minutes.scale.augmentation == ("flip",), "as of any training that short"
-    given = make_plan(300, few, pace_of(TWO_CORES), 1_300, least_epochs=few[0].epochs)
+    assert hours.scale == few[0]
+    assert minutes.scale.epochs == minutes.rungs.epochs[-1] == few[0].epochs // 2
+    given = make_plan(300, few, pace_of(TWO_CORES), 1_300, cuts_epochs=False)
     assert given.scale == few[0]
+    (crops, *_) = scales(1_300, 32, AUGMENTATION, {"epochs": 30})
+    cut = make_plan(200, [crops], pace_of(TWO_CORES), 1_300, augmentation=AUGMENTATION).scale
+    assert crops.augmentation == AUGMENTATION
+    assert cut.augmentation == ("flip",), "as of any training that short"
 
 
 def test_what_is_given_is_not_chosen():
