@@ -40,7 +40,7 @@ FINAL_SHARE = 0.25  # of the time, to train a network of the best cell
 MIN_CELLS = 50  # to choose among: with fewer, children are made smaller
 LARGER = 4  # times the pixels or the multiply-adds from one scale to the next, at least
 LEAST_CELLS = 9  # of which one reaches the third rung
-MOST_CUT = 2  # times fewer steps; of still fewer, the first rung ranks by chance
+MOST_CUT = 2  # that epochs are divided by; with still fewer steps the first rung ranks by chance
 FINAL_EPOCHS = 8  # at least, or the final network is a smaller one
 MOST_EPOCHS = 600  # Zoph et al. 2018, section 4.1
 # Cells that are drawn, and those that are measured of them, by their place in multiply-adds. Steps
