@@ -95,13 +95,13 @@ def show_plan(plan: "Plan") -> None:
         f"augmented by {', '.join(scale.augmentation) or 'nothing'}; "
         f"{1000 * plan.pace.step_s:.0f} ms a step"
     )
-    table = Table("rung", "about", "to epoch", "each", "together")
+    table = Table("rung", "cells, about", "to epoch", "each", "together")
     for number, (cells, epochs, seconds) in enumerate(
         zip(plan.num_cells, plan.rungs.epochs, plan.rung_s, strict=True), 1
     ):
         together = cells * seconds / plan.num_workers / 60
         table.add_row(
-            str(number), f"{cells:,} cells", str(epochs), f"{seconds:.0f} s", f"{together:.1f} min"
+            str(number), f"{cells:,}", str(epochs), f"{seconds:.0f} s", f"{together:.1f} min"
         )
     console.print(table)
     console.print(

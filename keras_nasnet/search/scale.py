@@ -56,10 +56,9 @@ class Scale:
         return Job(self.config(genotype), replace(settings, **changes), data, self.size, seed)
 
     def __str__(self) -> str:
-        return (
-            f"{self.size[0]} x {self.size[1]} pixels, {self.num_cells} cells a stage, "
-            f"{self.filters} filters"
-        )
+        height, width = self.size
+        cells = "1 cell" if self.num_cells == 1 else f"{self.num_cells} cells"
+        return f"{height} x {width} pixels, {cells} a stage, {self.filters} filters"
 
 
 # Our choice: the first ranks cells in seconds (benchmarks/results/search.md), the last is the
