@@ -1,11 +1,11 @@
 """Records the curves of random cells, for `rungs.py` to replay searches on.
 
 Trains random cells, and the published ones, once to the whole budget, as the smallest children of a
-planned search, and writes a row for each: its choices, parameters, multiply-adds; after each epoch
-the training loss, with L2 and without, cross-entropy and accuracy in validation, as a search has
-them and by weights that are not averaged; after the last one the accuracy on other images, which
-no search ranks by. All of them are training images of the data. It goes on where it stopped when it
-is run again.
+planned search, but with the same images in each epoch; and writes a row for each: its choices,
+parameters, multiply-adds; after each epoch the training loss, with L2 and without, cross-entropy
+and accuracy in validation, as a search has them and by weights that are not averaged; after the
+last one the accuracy on other images, which no search ranks by. All of them are training images of
+the data. It goes on where it stopped when it is run again.
 
     KERAS_BACKEND=tensorflow python benchmarks/curves.py --data cifar10
 """

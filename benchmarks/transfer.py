@@ -7,7 +7,7 @@ does. All images that children see are training images of the data; it goes on w
 it is run again.
 
     KERAS_BACKEND=tensorflow python benchmarks/transfer.py --data cifar10
-    KERAS_BACKEND=tensorflow python benchmarks/transfer.py --data cifar10 --filters 12 --epochs 6
+    KERAS_BACKEND=tensorflow python benchmarks/transfer.py --data cifar10 --different 6000
 """
 
 import argparse
@@ -28,16 +28,16 @@ from keras_nasnet.search.local import LocalExecutor
 from keras_nasnet.training.log import write_rows
 
 TABLE = TABLES / "transfer.csv"
-OF_SCALE = ("pixels", "filters", "images", "epochs")
+OF_SCALE = ("pixels", "filters", "images", "epochs", "different")
 
 
-def accuracy(genotype, data, scale, seed):
+def accuracy(genotype, data, different, scale, seed):
     """That of a child, and the seconds it took."""
     sys.path.insert(0, str(Path(__file__).parent))  # of a process that did not begin here
     from curves import deal_out, train
 
     begin = time.monotonic()
-    _, found = train(genotype, data, list(deal_out(data, scale.num_images)), scale, seed)
+    _, found = train(genotype, data, list(deal_out(data, different)), scale, seed)
     return {"accuracy": f"{found:.4f}", "seconds": f"{time.monotonic() - begin:.0f}"}
 
 
@@ -63,7 +63,7 @@ def measure(options):
             while waiting and len(running) < options.processes:
                 row = waiting.pop(0)
                 cells = Training(Path(), row["kind"], row["cell"], 0).genotype(TABLES)
-                arguments = cells, str(options.data), scale, int(row["seed"])
+                arguments = cells, str(options.data), options.different, scale, int(row["seed"])
                 running[executor.submit(accuracy, *arguments)] = row
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 rows.append(running.pop(future) | future.result())
@@ -104,7 +104,8 @@ def main():
     parser.add_argument("--data", required=True, type=Path, help="a folder of images")
     parser.add_argument("--pixels", type=int, default=SCALE.size[0], help="height and width")
     parser.add_argument("--filters", type=int, default=SCALE.filters)
-    parser.add_argument("--images", type=int, default=SCALE.num_images)
+    parser.add_argument("--images", type=int, default=SCALE.num_images, help="of an epoch")
+    parser.add_argument("--different", type=int, default=27_000, help="images of all epochs")
     parser.add_argument("--epochs", type=int, default=SCALE.epochs)
     parser.add_argument("--seeds", type=int, default=1, help="of each child")
     parser.add_argument("--processes", type=int, default=os.cpu_count())

@@ -129,7 +129,6 @@ def _tuner(settings: dict[str, Any], folder: Path) -> "NASNetTuner":
         filters=settings["filters"],
         recipe=recipe,
         size=settings["input_size"],
-        num_images=settings["images"],
         rungs=settings["rungs"],
         factor=settings["factor"],
         directory=folder.parent,

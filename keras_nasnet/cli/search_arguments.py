@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, usual, what in (
         ("num-cells", "2", "normal cells in each of a child's three stages"),
         ("filters", "32", "filters in a child's first stage"),
-        ("images", "all", "images to train each child on"),
+        ("images", "all", "images of a child's epoch; the next goes on with others"),
     ):
         parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{what}; {otherwise} {usual}")
     parser.add_argument(

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from keras_nasnet.check import check_integers
 from keras_nasnet.cli.arguments import recipe_of
 from keras_nasnet.search.limits import Limits
 from keras_nasnet.search.space import SearchSpace
@@ -40,12 +41,19 @@ def planned(
     from keras_nasnet.search.scale import NUM_RUNGS, OF_RECIPE
 
     recipe = recipe_of(settings["recipe"], settings["set"])
+    by_hand = [text.partition("=")[0] for text in settings["set"]]
+    if "steps_per_epoch" in by_hand and (settings["seconds"] or settings["images"]):
+        raise ValueError("--set steps_per_epoch: not with --minutes or --images, which choose it")
     if settings["seconds"] is None:
         settings = settings | {
             name: value for name, value in CHILD.items() if settings[name] is None
         }
         if settings["rungs"] is None:
             settings["rungs"] = Rungs.most(recipe.epochs, settings["factor"], NUM_RUNGS)
+        if settings["images"] is not None:
+            check_integers(1, images=settings["images"])
+            steps = max(1, settings["images"] // recipe.batch_size)
+            settings["set"] = [*settings["set"], f"steps_per_epoch={steps}"]
         return settings
     check_minutes(settings["seconds"] / 60)
     given = {
@@ -53,7 +61,6 @@ def planned(
         for name, of_scale in OF_CHILDREN.items()
         if settings[name] is not None
     }
-    by_hand = [text.partition("=")[0] for text in settings["set"]]
     given |= {name: getattr(recipe, name) for name in OF_RECIPE if name in by_hand}
     console.print("measuring some children ...")
     plan = plan_search(
@@ -76,22 +83,21 @@ def planned(
         "input_size": scale.size,
         "images": scale.num_images,
         "rungs": len(plan.rungs),
-        "set": [
-            *settings["set"],
-            f"epochs={scale.epochs}",
-            f"batch_size={scale.batch_size}",
-            f"augmentation={','.join(scale.augmentation)}",
-            f"ema_momentum={scale.ema_momentum}",
-        ],
+        "set": [*settings["set"], *(_setting(*each) for each in scale.of_recipe.items())],
         "plan": plan.to_dict(),
     }
+
+
+def _setting(name: str, value: Any) -> str:
+    """As an option `--set` has it."""
+    return f"{name}={','.join(value) if isinstance(value, tuple) else value}"
 
 
 def show_plan(plan: "Plan") -> None:
     """Prints what a search will do."""
     scale, final = plan.scale, plan.final
     console.print(
-        f"children: {scale}; {scale.num_images:,} images in batches of {scale.batch_size}, "
+        f"children: {scale}; {scale.num_images:,} images an epoch, {scale.batch_size} a batch, "
         f"augmented by {', '.join(scale.augmentation) or 'nothing'}; "
         f"{1000 * plan.pace.step_s:.0f} ms a step"
     )

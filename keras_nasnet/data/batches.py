@@ -38,14 +38,16 @@ class Batches(keras.utils.PyDataset):
         source: `Source`.
         size: `(height, width)`.
         batch_size: int >= 1, default 32.
-        seed: int, to shuffle anew in each epoch, and to augment; the last batch of an epoch is
-            dropped if incomplete. None (default) for all images in the source's order.
+        seed: int, to shuffle anew for each pass over the images, and to augment; the last batch of
+            a pass is dropped if incomplete. None (default) for all images in the source's order.
         augmentation: names from `keras_nasnet.training.AUGMENTATIONS`, with a seed only; `"mixup"`
             and `"cutmix"` with one-hot labels only.
         normalization: mean and standard deviation of images from -1 to 1, each of 3 floats, to
             bring them to 0 and 1; None (default) to leave images as they are.
         one_hot: bool. Labels are int32 `(batch,)` if False (default), else float32
             `(batch, classes)`.
+        steps_per_epoch: int, batches of an epoch, which goes on with the images after those of the
+            one before; 0 (default) for one pass over the images. With a seed only.
         class_weights: float array, one for each class, that the loss of its images is multiplied
             by; None (default) for no weights. With one-hot labels only.
         workers, use_multiprocessing, max_queue_size: as in `keras.utils.PyDataset`.
@@ -65,6 +67,7 @@ class Batches(keras.utils.PyDataset):
         augmentation: Collection[str] = (),
         normalization: Normalization | None = None,
         one_hot: bool = False,
+        steps_per_epoch: int = 0,
         class_weights: Sequence[float] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -74,6 +77,8 @@ class Batches(keras.utils.PyDataset):
         names = ", ".join(name for name in sorted(MIXTURES) if name in augmentation)
         if names and not one_hot:
             raise ValueError(f"augmentation: wanted one_hot=True to mix labels by {names}")
+        if steps_per_epoch and seed is None:
+            raise ValueError(f"steps_per_epoch: {steps_per_epoch} needs a seed, got seed=None")
         if class_weights is not None and not one_hot:
             raise ValueError("class_weights: wanted one_hot=True to weigh labels")
         self.source = source
@@ -84,14 +89,16 @@ class Batches(keras.utils.PyDataset):
         self.one_hot = one_hot
         self.class_weights = class_weights
         self.epoch = 0
+        batches = len(source) / self.batch_size
+        self._batches = math.ceil(batches) if seed is None else math.floor(batches)  # of a pass
+        self._steps_per_epoch = steps_per_epoch or self._batches
         self._crops = "resized_crop" in augmentation
         self._reader = Reader(source, size, self._crops)
         self._augment = Augmentation(augmentation) if augmentation else None
         self._order = lru_cache(maxsize=2)(partial(_order, len(source), seed))
 
     def __len__(self) -> int:
-        batches = len(self.source) / self.batch_size
-        return math.ceil(batches) if self.seed is None else math.floor(batches)
+        return self._steps_per_epoch
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
         return self.batch(self.epoch * len(self) + index)
@@ -101,8 +108,8 @@ class Batches(keras.utils.PyDataset):
 
     def batch(self, step: int) -> tuple[np.ndarray, ...]:
         """The batch for a training step, counted across epochs."""
-        epoch, index = divmod(step, len(self))
-        indices = self._order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
+        shuffle, index = divmod(step, self._batches)
+        indices = self._order(shuffle)[index * self.batch_size : (index + 1) * self.batch_size]
         images, found = self._reader.read(indices, self._boxes(step, len(indices)))
         labels = self.source.labels[found].astype("int32")
         if self.one_hot:
@@ -142,11 +149,11 @@ class Batches(keras.utils.PyDataset):
         return [partial(resized_crop, rng=rng) for rng in generators]
 
 
-def _order(num_images: int, seed: int | None, epoch: int) -> np.ndarray:
-    """Indices of the images in the order of an epoch."""
+def _order(num_images: int, seed: int | None, shuffle: int) -> np.ndarray:
+    """Indices of the images in the order of a pass over them."""
     if seed is None:
         return np.arange(num_images)
-    return np.random.default_rng((seed, 0, epoch)).permutation(num_images)
+    return np.random.default_rng((seed, 0, shuffle)).permutation(num_images)
 
 
 def normalize(images: Tensor, normalization: Normalization | None = None) -> Tensor:

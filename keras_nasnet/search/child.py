@@ -34,7 +34,7 @@ class Child:
     """What an attempt at a trial of a search does: trains a child, or resumes its training.
 
     Args:
-        job, held_out, epochs, num_images, each_epoch: as in `train_child`.
+        job, held_out, epochs, each_epoch: as in `train_child`.
         metric: str, the name of its validation accuracy.
     """
 
@@ -42,7 +42,6 @@ class Child:
     held_out: float
     metric: str = "val_accuracy"
     epochs: int | None = None
-    num_images: int | None = None
     each_epoch: bool = True
 
     def __call__(self, folder: Path) -> Results:
@@ -52,12 +51,7 @@ class Child:
         try:
             with _alone:
                 reward, steps_s = train_child(
-                    self.job,
-                    self.held_out,
-                    folder,
-                    self.epochs,
-                    self.num_images,
-                    self.each_epoch,
+                    self.job, self.held_out, folder, self.epochs, self.each_epoch
                 )
             epochs = self.epochs or self.job.recipe.epochs
             return Results({self.metric: reward}, epochs, steps_s)
@@ -72,7 +66,7 @@ class Child:
         from keras_nasnet.training.budget import measure_pace
 
         keras.utils.clear_session()
-        data = _data(self.job.data, self.held_out, self.job.seed, self.num_images)
+        data = _data_of(self.job, self.held_out)
         if not can_train(self.job, folder):
             return measure_pace(self.job, data)
         from keras_nasnet.search.straight.run import measure_straight  # needs TensorFlow
@@ -104,7 +98,7 @@ def inspect_data(name: str, held_out: float, seed: int, size: "Size") -> None:
     """Logs images that cannot be decoded, which children will skip, and duplicates."""
     from keras_nasnet.data.inspection import find_duplicates, read_all
 
-    data = _data(name, held_out, seed, None)
+    data = _data(name, held_out, seed)
     for message in find_duplicates(*data):
         log.warning(message)
     read_all(data, size)
@@ -115,7 +109,6 @@ def train_child(
     held_out: float,
     folder: Path,
     epochs: int | None = None,
-    num_images: int | None = None,
     each_epoch: bool = True,
 ) -> tuple[float, float | None]:
     """Trains a child, or resumes its training, for some epochs.
@@ -125,12 +118,11 @@ def train_child(
 
     Args:
         job: `keras_nasnet.training.job.Job` with data for `open_data`.
-        held_out: float in (0, 1), the share of the training images to validate with; the
-            validation images of the data, if any, are kept for the final evaluation.
+        held_out: float in (0, 1), the share of the training images to validate with, or with as
+            many of them as an epoch has; the validation images of the data, if any, are kept for
+            the final evaluation.
         folder: path of the child's run folder.
         epochs: int >= 1, of the recipe's; all by default.
-        num_images: int, how many images to train on, of all classes the same share, and at most as
-            many as to validate with; None (default) for all.
         each_epoch: bool, default True. Whether to validate after each epoch; without Keras's
             layers, it can be after the last of these epochs only.
 
@@ -147,7 +139,7 @@ def train_child(
     from keras_nasnet.training.trainer import train
 
     keras.utils.clear_session()
-    data = _data(job.data, held_out, job.seed, num_images)
+    data = _data_of(job, held_out)
     with locked(folder, wait=True) as lock:
         if can_train(job, folder):
             from keras_nasnet.search.straight.run import train_straight  # needs TensorFlow
@@ -170,17 +162,17 @@ def model_of(folder: Path) -> Path:
     return folder / MODEL
 
 
+def _data_of(job: "Job", held_out: float) -> tuple["Source", "Source"]:
+    """What a child trains on and validates with: with no more than it trains on in an epoch."""
+    training, validation = _data(job.data, held_out, job.seed)
+    most = job.recipe.steps_per_epoch * job.recipe.batch_size or len(validation)
+    if most < len(validation):
+        _, validation = validation.split(most / len(validation), job.seed)
+    return training, validation
+
+
 @lru_cache(maxsize=1)
-def _data(
-    name: str, held_out: float, seed: int, num_images: int | None
-) -> tuple["Source", "Source"]:
+def _data(name: str, held_out: float, seed: int) -> tuple["Source", "Source"]:
     from keras_nasnet.data.source import open_data
 
-    training, validation = open_data(name, seed)[0].split(held_out, seed)
-    if num_images is None:
-        return training, validation
-    return _some(training, num_images, seed), _some(validation, num_images, seed)
-
-
-def _some(source: "Source", count: int, seed: int) -> "Source":
-    return source.split(count / len(source), seed)[1] if count < len(source) else source
+    return open_data(name, seed)[0].split(held_out, seed)

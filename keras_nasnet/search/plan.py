@@ -200,7 +200,7 @@ def plan_search(
     Args:
         data: str, as in `keras_nasnet.data.open_data`.
         space: `SearchSpace`.
-        settings: `Recipe` of children; epochs and batch size are chosen.
+        settings: `Recipe` of children; what a `Scale` has of it is chosen.
         seconds: float > 0, for the search and a network of its best cell, from now on.
         given: values of `Scale`'s arguments that are not to be chosen.
         num_rungs: int; None (default) for up to 3.
@@ -232,7 +232,7 @@ def plan_search(
             while waiting or len(attempts):
                 while waiting and attempts.has_room():
                     number, job = waiting.pop(0)
-                    child = Child(job, HELD_OUT_SHARE, num_images=scale.num_images)
+                    child = Child(job, HELD_OUT_SHARE)
                     attempts.begin(str(number), Path(place) / str(number), Measuring(child))
                 paces += (_pace_of(outcome) for _, outcome in attempts.ended())
         return Pace(*np.mean([astuple(pace) for pace in paces], 0).tolist())

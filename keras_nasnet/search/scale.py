@@ -18,7 +18,7 @@ AVERAGED = 0.9  # in early rungs, averaged weights are ranked more as cells are 
 NUM_RUNGS, FACTOR = 3, 3
 LEAST_EPOCHS = FACTOR ** (NUM_RUNGS - 1)  # one to the first rung
 
-# What a scale chooses of a recipe.
+# What a scale has of a recipe.
 OF_RECIPE = ("epochs", "batch_size", "augmentation", "ema_momentum")
 
 
@@ -30,7 +30,7 @@ class Scale:
         size: `(height, width)` of its images.
         num_cells: int, normal cells in each stage.
         filters: int, of the first stage.
-        num_images: int, to train on.
+        num_images: int, of an epoch; the next one goes on with those that have not been seen.
         batch_size: int.
         epochs: int, to the last rung.
         augmentation, ema_momentum: as in `Recipe`.
@@ -50,10 +50,18 @@ class Scale:
         filters = 4 * self.filters * output_width(genotype.normal)
         return network_of(genotype, "cifar", num_cells=self.num_cells, penultimate_filters=filters)
 
+    @property
+    def of_recipe(self) -> dict[str, Any]:
+        """What it chooses of a recipe."""
+        steps_per_epoch = max(1, self.num_images // self.batch_size)
+        return {name: getattr(self, name) for name in OF_RECIPE} | {
+            "steps_per_epoch": steps_per_epoch
+        }
+
     def job(self, genotype: Genotype, settings: Recipe, data: str, seed: int) -> Job:
         """The training of that child."""
-        changes = {name: getattr(self, name) for name in OF_RECIPE}
-        return Job(self.config(genotype), replace(settings, **changes), data, self.size, seed)
+        settings = replace(settings, **self.of_recipe)
+        return Job(self.config(genotype), settings, data, self.size, seed)
 
     def __str__(self) -> str:
         height, width = self.size
@@ -91,7 +99,7 @@ def scales(
     found = []
     for each in _SCALES:
         pixels = each["pixels"] * max(1, side // 32)
-        images = given.get("num_images", min(num_images, each["num_images"]))
+        images = min(num_images, given.get("num_images", each["num_images"]))
         batch_size = given.get("batch_size", min(BATCH_SIZE, max(8, images // 8)))
         epochs = max(LEAST_EPOCHS, round(each["steps"] / max(1, images // batch_size)))
         epochs = given.get("epochs", epochs)
@@ -104,7 +112,7 @@ def scales(
             epochs=epochs,
             augmentation=suited(augmentation, epochs),
         )
-        found.append(replace(scale, **given))
+        found.append(replace(scale, **{**given, "num_images": images}))
     return list(dict.fromkeys(found))
 
 

@@ -68,7 +68,6 @@ class NASNetTuner(WholeTuner):
         factor: int >= 2, default 3, children of a rung for one that goes on; also how many times
             as long it is trained then.
         size: `(height, width)` of the children's images. Default 32 x 32.
-        num_images: int >= 1, how many images to train each child on; None (default) for all.
         directory, project_name: of the folder of the search. Default `"./nasnet_search"`.
         overwrite: bool, default False. Whether to delete an existing search and begin anew.
         seed: int, default 0, of the searcher, the split of the data and the children.
@@ -98,7 +97,6 @@ class NASNetTuner(WholeTuner):
         recipe: Recipe = recipe("search-child"),  # noqa: B008  immutable
         rungs: int = 1,
         factor: int = 3,
-        num_images: int | None = None,
         size: Size = (32, 32),
         directory: str | Path | None = None,
         project_name: str = "nasnet_search",
@@ -115,9 +113,6 @@ class NASNetTuner(WholeTuner):
         self.num_cells, self.filters, self.recipe = num_cells, filters, recipe
         self.size = check_size(size, MIN_INPUT_SIZE["cifar"], MAX_INPUT_SIZE)
         self.rungs, self.seed = Rungs.of(recipe.epochs, rungs, factor), seed
-        if num_images is not None:
-            check_integers(1, num_images=num_images)
-        self.num_images = num_images
         self.child_config(self.space.decode([0] * len(self.space)))  # a mistake is an error now
         self.plan: dict[str, Any] | None = None
         self._progress: SearchProgress | None = None
@@ -226,7 +221,6 @@ class NASNetTuner(WholeTuner):
             HELD_OUT_SHARE,
             self.oracle.objective.name,
             self.rungs.epochs[rung],
-            self.num_images,
             each_epoch=len(self.rungs) == 1 and self.plan is None,
         )
 
@@ -359,7 +353,6 @@ class NASNetTuner(WholeTuner):
             "seed": self.seed,
             "recipe": str(self.recipe),
             "rungs": list(self.rungs.epochs[:-1]) or None,
-            "num_images": self.num_images,
         }
 
     def set_state(self, state: dict[str, Any]) -> None:

@@ -39,6 +39,8 @@ def _batches(
     augmentation: Collection[str] = (),
 ) -> Batches:
     settings: dict[str, Any] = {"normalization": normalization, "one_hot": True}
+    if seed is not None:
+        settings["steps_per_epoch"] = job.recipe.steps_per_epoch
     if job.recipe.class_weights:
         counts = np.bincount(source.labels, minlength=len(source.class_names))
         settings["class_weights"] = len(source) / (np.count_nonzero(counts) * np.maximum(counts, 1))

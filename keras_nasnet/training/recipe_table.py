@@ -29,7 +29,7 @@ FINE_TUNING: dict[str, Any] = {
     "patience": 0,
     "best_by": "accuracy",
 }
-_WHOLE = _choices(_OWN, **FINE_TUNING)
+_WHOLE = _choices(_OWN, **FINE_TUNING, steps_per_epoch=0)
 
 _CIFAR10 = {
     **_choices("slim nasnet.py, cifar_config: 937,500 steps", epochs=600),

@@ -52,6 +52,8 @@ class Recipe:
         linear_head: bool, default False. Whether training starts from the best linear classifier
             on the frozen network, and has to beat it.
         class_weights: bool, default False. Whether each class weighs the same in loss and accuracy.
+        steps_per_epoch: int from 0 to 1,000,000, batches of an epoch; 0 (default): one pass over
+            the images. With fewer, the next epoch goes on with the images after them.
         patience: int >= 0, epochs without a better one until training stops; 0 (default): never.
         best_by: `"accuracy"` (default) or `"loss"` in validation, which finds the best epoch; or
             `"last"`, the last epoch that is no worse in accuracy than the linear classifier, or by
@@ -84,6 +86,7 @@ class Recipe:
     freeze_normalization: bool = False
     linear_head: bool = False
     class_weights: bool = False
+    steps_per_epoch: int = 0
     patience: int = 0
     best_by: str = "accuracy"
 
@@ -125,7 +128,7 @@ class Recipe:
 
     def _check_numbers(self) -> None:
         check_integers(1, MAX_EPOCHS, epochs=self.epochs)
-        check_integers(0, MAX_EPOCHS, patience=self.patience)
+        check_integers(0, MAX_EPOCHS, patience=self.patience, steps_per_epoch=self.steps_per_epoch)
         check_integers(
             1, MAX_BATCH, batch_size=self.batch_size, base_batch_size=self.base_batch_size
         )

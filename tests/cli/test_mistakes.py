@@ -80,6 +80,10 @@ NO_FOLDER = r"no/x\.\w+ cannot be written: .*/no does not exist; create that fol
         ),
         ([*SEARCH, "--minutes", "0"], "minutes: wanted a number > 0, got 0"),
         ([*SEARCH, "--minutes", "9", "--images", "0"], "num_images: wanted an integer of at least"),
+        (
+            [*SEARCH, "--minutes", "9", "--set", "steps_per_epoch=3"],
+            "--set steps_per_epoch: not with --minutes or --images",
+        ),
         ([*SEARCH, "--trials", "3", "--rungs", "0"], "rungs: wanted an integer of at least 1"),
         ([*SEARCH, "--trials", "3", "--for", "NASNetTiny"], "model: 'NASNetTiny' is not known"),
         ([*SEARCH, "--trials", "3", "--max-parameters", "9"], "the smallest cells of this space"),

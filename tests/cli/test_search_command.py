@@ -68,7 +68,7 @@ def test_a_plan_is_measured_and_printed_alone(capsys, tmp_path):
     arguments += ["--minutes", "5"]
     status, printed, err = run(capsys, *arguments, "--out", tmp_path / "run", "--dry-run")
     assert status == 0, err
-    assert "children: 16 x 16 pixels, 1 cell a stage, 2 filters; 64 images" in printed
+    assert "children: 16 x 16 pixels, 1 cell a stage, 2 filters; 64 images an epoch" in printed
     assert re.search(r"2 +\W +[\d,]+ +\W +3 ", printed)
     assert not (tmp_path / "run").exists()
 
@@ -106,6 +106,7 @@ def test_a_planned_search_is_kept_and_ends_with_a_network(capsys, tmp_path, monk
     assert f"{out / 'best'} has it: validation accuracy 62.50%" in printed
     settings = json.loads((out / "search.json").read_text())
     assert (settings["input_size"], settings["images"], settings["rungs"]) == ([16, 16], 64, 3)
+    assert {"epochs=9", "augmentation=flip", "steps_per_epoch=4"} <= {*settings["set"]}
     resume = ["search", "--resume", out, "--trials", "5", "--minutes", "21"]
     status, printed, err = run(capsys, *resume)
     assert status == 0, err

@@ -126,6 +126,24 @@ def test_batches_cover_every_example_in_an_order_of_the_seed():
     np.testing.assert_allclose(images[:, 0, 0, 0], labels / 127.5 - 1, rtol=1e-6)
 
 
+@pytest.mark.every_backend
+def test_an_epoch_goes_on_with_the_images_after_those_of_the_one_before():
+    items = [np.full((4, 4), i, "uint8") for i in range(12)]
+    source = Source(items, np.arange(12), [str(i) for i in range(12)])
+    batches = Batches(source, (4, 4), 2, seed=1, steps_per_epoch=4)
+    assert len(batches) == 4
+    seen = []
+    for _ in range(3):
+        seen += [int(label) for step in range(4) for label in batches[step][1]]
+        batches.on_epoch_end()
+    assert sorted(seen[:12]) == sorted(seen[12:24]) == [*range(12)], "each once in a pass"
+    assert seen[:12] != seen[12:24]
+    stream = iter(Batches(source, (4, 4), 2, seed=1, steps_per_epoch=4).stream(start=5))
+    assert [*next(stream)[1]] == seen[10:12]
+    with pytest.raises(ValueError, match="steps_per_epoch: 4 needs a seed"):
+        Batches(source, (4, 4), 2, steps_per_epoch=4)
+
+
 def test_images_are_brought_to_mean_0_and_deviation_1():
     pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 3)).astype("float32")
     mean, deviation = np.array([[-0.1, 0.2, 0.05], [0.4, 0.3, 0.7]], "float32")

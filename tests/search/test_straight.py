@@ -342,15 +342,26 @@ def test_what_the_straight_way_can_not_do_is_left_to_keras(tmp_path, monkeypatch
     assert child.train_child(one, 0.1, tmp_path)[0] == ("straight" if is_straight else 0.5)
 
 
+def test_a_child_is_validated_with_about_as_many_images_as_an_epoch_has_at_most():
+    few = replace(JOB, data="digits", recipe=recipe("search-child", steps_per_epoch=5))
+    many = replace(few, recipe=replace(few.recipe, batch_size=1000))
+    few = replace(few, recipe=replace(few.recipe, batch_size=8))
+    (training, some), (_, all_of_them) = (child._data_of(one, 0.1) for one in (few, many))
+    assert len(training) > 1000
+    assert 40 <= len(some) < 50 < 100 < len(all_of_them)
+    assert {*some.labels} == {*range(10)}
+
+
 def test_what_keras_has_begun_is_left_to_keras(tmp_path):
     assert straight.can_train(JOB, tmp_path)
     (tmp_path / CHECKPOINT).touch()
     assert not straight.can_train(JOB, tmp_path)
 
 
-def test_a_child_without_chance_is_trained_as_by_fit(tmp_path):
+@pytest.mark.parametrize("steps_per_epoch", [0, 2])
+def test_a_child_without_chance_is_trained_as_by_fit(tmp_path, steps_per_epoch):
     """From the same first weights, on the same batches at the same rates."""
-    one = job(learning_rate=0.002, drop_path_rate=0.0)
+    one = job(learning_rate=0.002, drop_path_rate=0.0, steps_per_epoch=steps_per_epoch)
     trainer.train(one, DATA, tmp_path / "fit", verbose=0, say=lambda line: None)
     train(tmp_path / "straight", one)
     fit, ours = (read_log(tmp_path / name / LOG) for name in ("fit", "straight"))
