@@ -88,8 +88,9 @@ def report():
         by_scale[tuple(row[name] for name in OF_SCALE)].append(row)
     for scale, rows in by_scale.items():
         seconds = np.mean([float(row["seconds"]) for row in rows])
+        took = "" if np.isnan(seconds) else f": {seconds:.0f} s"
         settings = ", ".join(f"{value} {name}" for name, value in zip(OF_SCALE, scale, strict=True))
-        print(f"\n{settings}: {seconds:.0f} s\n{'':12} cells  as children  larger")
+        print(f"\n{settings}{took}\n{'':12} cells  as children  larger")
         children = means(rows)
         for kind in dict.fromkeys(kind for kind, _ in children):
             keys = [key for key in children if key[0] == kind]
