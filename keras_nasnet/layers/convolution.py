@@ -1,18 +1,15 @@
 """Convolutions and pools, each in the way that is fastest on the backend and device."""
 
-from collections.abc import Callable, Sequence
-from functools import cache
-from typing import Literal, TypeAlias
+from collections.abc import Sequence
 
 import keras
 from keras import ops
 
+from keras_nasnet.layers.shifted import is_xla_on_cpu, sum_of_shifted, sums_shifted
 from keras_nasnet.onednn import is_onednn_used
-from keras_nasnet.tensor import MapShape, Size, Tensor
+from keras_nasnet.tensor import MapShape, Padding, Size, Tensor
 
 MAX_COLUMNS = 3  # in the widest depthwise kernel of which oneDNN has a fast gradient
-
-Padding: TypeAlias = Literal["same", "valid"]
 
 
 def pair(value: int | Sequence[int]) -> Size:
@@ -53,11 +50,11 @@ def convolve(
     """
     x, strides, dilation_rate = _undilated(x, strides, dilation_rate)
     is_pointwise = tuple(kernel.shape[:2]) == (1, 1)
-    if is_pointwise and max(strides) > 1 and (_is_xla_on_cpu() or _has_onednn(x)):
+    if is_pointwise and max(strides) > 1 and (is_xla_on_cpu() or _has_onednn(x)):
         # With strides, the gradient of oneDNN 3's `jit_1x1` writes past its memory where the
         # channels are no multiple of 16.
         x, strides = x[:, :: strides[0], :: strides[1], :], (1, 1)
-    if is_pointwise and _is_xla_on_cpu():
+    if is_pointwise and is_xla_on_cpu():
         x = ops.matmul(x, kernel[0, 0])
     else:
         x = ops.conv(x, kernel, strides, padding, "channels_last", dilation_rate)
@@ -88,9 +85,9 @@ def convolve_depthwise(
         Float tensor `(batch, height, width, channels)`.
     """
     x, strides, dilation_rate = _undilated(x, strides, dilation_rate)
-    if _sums_shifted(x):
+    if sums_shifted(x):
         taps = ops.squeeze(kernel, -1)
-        return _traced_once()(x, taps, tuple(strides), dilation_rate, padding)
+        return sum_of_shifted(x, taps, strides, dilation_rate, padding)
     is_plain = (tuple(strides), dilation_rate, padding) == ((1, 1), 1, "same")
     if training and is_plain and kernel.shape[1] > MAX_COLUMNS and _has_onednn(x):
         return _convolve_depthwise_onednn(x, kernel)
@@ -111,19 +108,14 @@ def pool_average(
     Returns:
         Float tensor `(batch, height, width, channels)`.
     """
-    if not _sums_shifted(x):
+    if not sums_shifted(x):
         return ops.average_pool(x, pool_size, strides, padding, data_format="channels_last")
     taps = ops.ones((pool_size, pool_size, 1), x.dtype)
     total, count = (
-        _traced_once()(pixels, taps, tuple(strides), 1, padding)
+        sum_of_shifted(pixels, taps, strides, 1, padding)
         for pixels in (x, ops.ones_like(x[:1, :, :, :1]))
     )
     return total / count
-
-
-def _sums_shifted(x: Tensor) -> bool:
-    """Whether windows are summed from shifted inputs: XLA is slow at them on a CPU."""
-    return _is_xla_on_cpu() and None not in x.shape[1:3]
 
 
 def _convolve_depthwise_onednn(x: Tensor, kernel: Tensor) -> Tensor:
@@ -165,38 +157,6 @@ def _convolve_depthwise_onednn(x: Tensor, kernel: Tensor) -> Tensor:
         y = tf.nn.depthwise_conv2d(x, kernel, padding="SAME", **settings)
     record.record_operation("DepthwiseConv2d", [y], [x, kernel], gradients)
     return y
-
-
-@cache
-def _traced_once() -> Callable[..., Tensor]:
-    """`_sum_of_shifted`, with its hundred operations traced once for all layers of one shape."""
-    if keras.config.backend() == "jax":
-        import jax
-
-        return jax.jit(_sum_of_shifted, static_argnums=(2, 3, 4))
-    import tensorflow as tf
-
-    return tf.function(_sum_of_shifted, autograph=False)
-
-
-def _sum_of_shifted(
-    x: Tensor, taps: Tensor, strides: Size, dilation_rate: int, padding: Padding
-) -> Tensor:
-    if padding == "same":
-        x = ops.pad(x, _same_padding(x.shape, taps.shape, strides, dilation_rate))
-    x = _materialized(x)
-    rows, columns = (
-        [
-            slice(first, first + size - (count - 1) * dilation_rate, stride)
-            for first in range(0, count * dilation_rate, dilation_rate)
-        ]
-        for size, count, stride in zip(x.shape[1:3], taps.shape, strides, strict=False)
-    )
-    return sum(
-        x[:, rows[i], columns[j], :] * taps[i, j]
-        for i in range(len(rows))
-        for j in range(len(columns))
-    )
 
 
 def reduce_factorized(
@@ -252,53 +212,10 @@ def _undilated(x: Tensor, strides: Size, dilation_rate: int) -> tuple[Tensor, Si
     return x[:, :: strides[0], :: strides[1], :], (1, 1), dilation_rate // max(strides)
 
 
-def _same_padding(
-    shape: Sequence[int], taps_shape: Sequence[int], strides: Size, dilation_rate: int
-) -> tuple[Size, ...]:
-    pads = []
-    for size, taps, stride in zip(shape[1:3], taps_shape, strides, strict=False):
-        outputs = -(-size // stride)
-        pad = max((outputs - 1) * stride + (taps - 1) * dilation_rate + 1 - size, 0)
-        pads.append((pad // 2, pad - pad // 2))
-    return ((0, 0), *pads, (0, 0))
-
-
-def _materialized(x: Tensor) -> Tensor:
-    """Keeps XLA from computing `x` again for each tap that reads it."""
-    if keras.config.backend() == "jax":
-        import jax
-
-        return jax.lax.optimization_barrier(x)
-    import tensorflow as tf
-    from tensorflow.compiler.tf2xla.ops import gen_xla_ops
-
-    @tf.custom_gradient  # it has no gradient
-    def barrier(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        return gen_xla_ops.xla_optimization_barrier([x])[0], lambda gradient: gradient
-
-    return barrier(x)
-
-
 def _has_onednn(x: Tensor) -> bool:
     """Whether oneDNN computes a convolution of `x`."""
-    if keras.config.backend() != "tensorflow" or x.dtype != "float32" or _is_xla_on_cpu():
+    if keras.config.backend() != "tensorflow" or x.dtype != "float32" or is_xla_on_cpu():
         return False
     import tensorflow as tf
 
     return is_onednn_used() and not tf.config.list_logical_devices("GPU")
-
-
-def _is_xla_on_cpu() -> bool:
-    """Whether the current call is compiled by XLA for a CPU."""
-    if keras.config.backend() == "jax":
-        import jax
-
-        return jax.default_backend() == "cpu"
-    if keras.config.backend() == "tensorflow":
-        import tensorflow as tf
-        from tensorflow.python.ops import control_flow_util
-
-        graph = tf.compat.v1.get_default_graph()
-        compiles = control_flow_util.GraphOrParentsInXlaContext(graph)
-        return compiles and not tf.config.list_logical_devices("GPU")
-    return False

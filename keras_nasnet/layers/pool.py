@@ -7,9 +7,9 @@ import keras
 from keras import layers, ops
 
 from keras_nasnet.cells.config import PoolPadding
-from keras_nasnet.layers.convolution import Padding, pair, pool_average, strided_shape
+from keras_nasnet.layers.convolution import pair, pool_average, strided_shape
 from keras_nasnet.layers.normalization import register
-from keras_nasnet.tensor import MapShape, Size, Tensor
+from keras_nasnet.tensor import MapShape, Padding, Size, Tensor
 
 
 @register

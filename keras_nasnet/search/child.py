@@ -163,12 +163,15 @@ def model_of(folder: Path) -> Path:
 
 
 def _data_of(job: "Job", held_out: float) -> tuple["Source", "Source"]:
-    """What a child trains on and validates with: with no more than it trains on in an epoch."""
+    """What a child trains on, as many images as it has time for, and validates with."""
     training, validation = _data(job.data, held_out, job.seed)
-    most = job.recipe.steps_per_epoch * job.recipe.batch_size or len(validation)
-    if most < len(validation):
-        _, validation = validation.split(most / len(validation), job.seed)
-    return training, validation
+    an_epoch = job.recipe.steps_per_epoch * job.recipe.batch_size or len(training)
+    seen = an_epoch * job.recipe.epochs  # only these are decoded and kept
+    return _some(training, seen, job.seed), _some(validation, an_epoch, job.seed)
+
+
+def _some(source: "Source", count: int, seed: int) -> "Source":
+    return source.split(count / len(source), seed)[1] if count < len(source) else source
 
 
 @lru_cache(maxsize=1)
