@@ -12,7 +12,6 @@ from keras import ops
 from keras_nasnet.device import is_mirrored
 from keras_nasnet.layers.composite import Composite
 from keras_nasnet.layers.convolution import (
-    Padding,
     convolve,
     convolve_depthwise,
     pair,
@@ -21,7 +20,7 @@ from keras_nasnet.layers.convolution import (
 )
 from keras_nasnet.layers.normalization import BatchNormalization, register
 from keras_nasnet.layers.variable import FanOut, UnscopedVariables
-from keras_nasnet.tensor import MapShape, Tensor
+from keras_nasnet.tensor import MapShape, Padding, Tensor
 
 
 class Unit(Composite, UnscopedVariables):

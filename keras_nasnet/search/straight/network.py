@@ -28,7 +28,6 @@ from keras_nasnet.layers.auxiliary import (
 )
 from keras_nasnet.layers.cell import evaluate_cell
 from keras_nasnet.layers.convolution import (
-    Padding,
     convolve,
     convolve_depthwise,
     reduce_factorized,
@@ -40,7 +39,7 @@ from keras_nasnet.layers.operation import step_name
 from keras_nasnet.layers.pool import pool
 from keras_nasnet.layers.pyramid import STEM
 from keras_nasnet.search.straight.weight import Weight, dense_weights, weights_of
-from keras_nasnet.tensor import Size, Tensor
+from keras_nasnet.tensor import Padding, Size, Tensor
 
 STEM_STEP = ConvolutionStep((3, 3), relu=False)  # of the stem for small images
 PROJECTION, FULL_MAP = (f"{AUXILIARY}/{name}" for name in ("projection", "full_map"))
