@@ -42,9 +42,8 @@ from keras_nasnet.search.space import SearchSpace
 SEARCHES = {"a": "search", "b": "random search without rungs"}
 MINUTES = 20
 NUM_SEARCHES, NUM_TRAININGS, NUM_RANDOM = 4, 2, 8
-FIRST_SEARCH = (
-    3  # seeds 0 to 2 are of a first round, whose children saw few images, again and again
-)
+# Seeds 0 to 2 are of a first round, whose children saw the same images in each epoch.
+FIRST_SEARCH = 3
 MAX_MULT_ADDS = int(1.2 * Limits().size_of(NASNET_A)["mult_adds"])
 PUBLISHED = {"NASNET_A": NASNET_A, "PNASNET_5": PNASNET_5}
 # Of the trainings: some six minutes each on two cores.

@@ -18,7 +18,7 @@ AVERAGED = 0.9  # in early rungs, averaged weights are ranked more as cells are 
 NUM_RUNGS, FACTOR = 3, 3
 LEAST_EPOCHS = FACTOR ** (NUM_RUNGS - 1)  # one to the first rung
 
-# What a scale has of a recipe.
+# Settings of a recipe that a scale has too.
 OF_RECIPE = ("epochs", "batch_size", "augmentation", "ema_momentum")
 
 
@@ -52,11 +52,9 @@ class Scale:
 
     @property
     def of_recipe(self) -> dict[str, Any]:
-        """What it chooses of a recipe."""
-        steps_per_epoch = max(1, self.num_images // self.batch_size)
-        return {name: getattr(self, name) for name in OF_RECIPE} | {
-            "steps_per_epoch": steps_per_epoch
-        }
+        """What it chooses of a recipe, by name."""
+        steps = max(1, self.num_images // self.batch_size)
+        return {name: getattr(self, name) for name in OF_RECIPE} | {"steps_per_epoch": steps}
 
     def job(self, genotype: Genotype, settings: Recipe, data: str, seed: int) -> Job:
         """The training of that child."""

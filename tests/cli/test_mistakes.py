@@ -80,6 +80,7 @@ NO_FOLDER = r"no/x\.\w+ cannot be written: .*/no does not exist; create that fol
         ),
         ([*SEARCH, "--minutes", "0"], "minutes: wanted a number > 0, got 0"),
         ([*SEARCH, "--minutes", "9", "--images", "0"], "num_images: wanted an integer of at least"),
+        ([*SEARCH, "--trials", "1", "--images", "0"], "images: wanted an integer of at least 1"),
         (
             [*SEARCH, "--minutes", "9", "--set", "steps_per_epoch=3"],
             "--set steps_per_epoch: not with --minutes or --images",

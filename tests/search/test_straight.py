@@ -342,7 +342,7 @@ def test_what_the_straight_way_can_not_do_is_left_to_keras(tmp_path, monkeypatch
     assert child.train_child(one, 0.1, tmp_path)[0] == ("straight" if is_straight else 0.5)
 
 
-def test_a_child_is_validated_with_about_as_many_images_as_an_epoch_has_at_most():
+def test_a_child_trains_on_the_images_it_sees_and_validates_with_as_many_as_an_epoch_has():
     few = replace(JOB, data="digits", recipe=recipe("search-child", epochs=2, steps_per_epoch=5))
     many = replace(few, recipe=replace(few.recipe, batch_size=1000))
     few = replace(few, recipe=replace(few.recipe, batch_size=8))
