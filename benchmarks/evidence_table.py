@@ -105,7 +105,7 @@ def picture(figure, accuracies):
     axes.set(xlabel="accuracy on the test images")
     axes.margins(y=0.1)
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(loc="center right")
 
 
 def main():
